@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"math"
+	"slices"
+	"testing"
 
 	"caldera/backend"
 )
@@ -148,4 +150,19 @@ func setting(o *backend.Sample, f func(*backend.SampleSettings)) {
 	o.Settings = copied(o.Settings, func(v float64) float64 { return v })
 	direct{}.Store(o.Settings, all)
 	right(o)
+}
+
+// TestSampleSlots: no two rows of a random case have the same slot, of which the op takes but one.
+func TestSampleSlots(t *testing.T) {
+	for i := range 60 {
+		c := kinds["sample"].Random(seed("slots", i))
+		op, fill := c.Build()
+		for run := range 2 {
+			fill(seed(c.Name, run), run)
+			slots := sheet{}.Load(op.(*backend.Sample).Slots).v
+			if slices.Sort(slots); len(slices.Compact(slices.Clone(slots))) < len(slots) {
+				t.Errorf("%s: slots %v", c.Name, slots)
+			}
+		}
+	}
 }

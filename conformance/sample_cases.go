@@ -15,7 +15,8 @@ func init() {
 		NonFinite: sampleNonFinite,
 		Cases:     sampleCases,
 		Random: func(r *rand.Rand) Case {
-			return sampleShape{rows: 1 + r.IntN(6), n: 1 + r.IntN(4000), slots: 1 + r.IntN(8), window: r.IntN(70), layout: RandomLayout(r),
+			rows := 1 + r.IntN(6)
+			return sampleShape{rows: rows, n: 1 + r.IntN(4000), slots: rows + r.IntN(4), window: r.IntN(70), layout: RandomLayout(r),
 				scale: math.Exp(4*r.Float64() - 2), what: fmt.Sprint(r.Uint64()), any: true}.Case()
 		},
 	})
@@ -67,7 +68,7 @@ func (s sampleShape) fill(o *backend.Sample, r *rand.Rand, run int) {
 		if s.which != nil {
 			return s.which[(i+run)%len(s.which)]
 		}
-		return float64((i + run) % s.slots) // there are as many as rows
+		return float64((i + run) % s.slots) // there are as many as rows, or more
 	})
 	Set(o.Next, -7)
 	for slot := range s.slots {

@@ -63,13 +63,13 @@ type Options struct {
 // Inspector, and its weights must stay as they are until then. t is the model's
 // tokenizer, or nil.
 //
-// Where the model's products round what they read to f16, by itself or by request, those of the Inspector do not: a text
-// must give the same numbers, which add up to its scores, on devices with matrix units and without. Blocks that
+// Where the model's products round what they read, to f16 or because the device is faster so, those of the Inspector do
+// not: a text must give the same numbers, which add up to its scores, on every device. Blocks that
 // were asked for are the same on every device, and are kept.
 func New(m *model.Model, t *tokenizer.Tokenizer, o Options) *Inspector {
 	measured := *m
 	measured.Backend = backend.WithProfiler(m.Backend)
-	if m.Network != nil && m.Rounding() == backend.F16 {
+	if m.Network != nil && !m.Activations.Quantized() {
 		measured.Activations = backend.F32
 	}
 	return &Inspector{Model: &measured, Tokenizer: t, Name: o.Name, cache: cmp.Or(o.Cache, backend.F32), heads: map[int]*head{}, norms: map[string][]float64{}}

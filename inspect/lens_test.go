@@ -349,10 +349,17 @@ func TestAblateEach(t *testing.T) {
 	})
 }
 
+// inBlocks is a backend that by itself rounds to blocks of 8 bits what quantised weights are multiplied with.
+type inBlocks struct{ backend.Backend }
+
+func (b inBlocks) Unwrap() backend.Backend              { return b.Backend }
+func (inBlocks) Rounding(w backend.DType) backend.DType { return backend.Q8_A }
+
 // TestAttributionRounding takes a score apart that comes from rounded activations: what
-// rounding made of it is a row, so that the rows add up still, and a small one.
+// rounding made of it is a row, so that the rows add up still, and a small one. Without a
+// request nothing is rounded.
 func TestAttributionRounding(t *testing.T) {
-	b := gpttest.OpenCPU(t)
+	b := inBlocks{gpttest.OpenCPU(t)}
 	c := model.Config{Family: "llama", Layers: 2, Heads: 2, KVHeads: 1, HeadSize: 32, Width: 64, Inner: 96, Context: 16, Vocab: 50}
 	of := func(activations backend.DType) *inspect.Attribution {
 		m, err := gpt.Random(t.Context(), b, c.Complete(), gpt.LoadOptions{DType: backend.Q8_0, Activations: activations}, 3)
@@ -376,6 +383,11 @@ func TestAttributionRounding(t *testing.T) {
 		return a
 	}
 	exact, rounded := of(backend.F32), of(backend.Q8_A)
+	for _, activations := range []backend.DType{backend.None, backend.F16} {
+		if usual := of(activations); usual.Score != exact.Score || len(usual.Rows) != len(exact.Rows) {
+			t.Errorf("activations of %v: the score is %v in %d rows, expected %v in %d, as of f32", activations, usual.Score, len(usual.Rows), exact.Score, len(exact.Rows))
+		}
+	}
 	if last := exact.Rows[len(exact.Rows)-1]; last.Part == inspect.PartRounding {
 		t.Errorf("nothing is rounded, and there is %+v", last)
 	}

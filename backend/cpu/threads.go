@@ -14,16 +14,19 @@ var asked int
 // [Threads]. More threads than GOMAXPROCS do not run at once.
 func SetThreads(n int) { asked = n }
 
+// usual is what Go makes of the processors and of the limits of a container.
+var usual = runtime.GOMAXPROCS(0)
+
 // Threads is the number of threads of backends that are opened next: that of SetThreads, or
-// GOMAXPROCS. Where nobody has changed this it is the number of processors, and no more threads are
-// taken than there are cores: two threads of one core share its multipliers and caches, which one
-// alone keeps busy.
+// GOMAXPROCS. Where nobody has changed this it is the number of processors, or less in a container
+// that may use less, and no more threads are taken than there are cores: two threads of one core
+// share its multipliers and caches, which one alone keeps busy.
 func Threads() int {
 	n := runtime.GOMAXPROCS(0)
 	switch {
 	case asked > 0:
 		return asked
-	case n == runtime.NumCPU() && os.Getenv("GOMAXPROCS") == "":
+	case n == usual && os.Getenv("GOMAXPROCS") == "":
 		if cores := cores(); cores > 0 {
 			return min(n, cores)
 		}

@@ -43,6 +43,14 @@ func TestThreads(t *testing.T) {
 	if n := open(t).pool.threads(); n != set {
 		t.Errorf("%d threads where GOMAXPROCS is %d", n, set)
 	}
+	// A container that may use more processors than there are cores, and fewer than there are.
+	if before := usual; cores() > 0 && os.Getenv("GOMAXPROCS") == "" {
+		defer func() { usual = before }()
+		usual = set
+		if n := open(t).pool.threads(); n != min(set, cores()) {
+			t.Errorf("%d threads on %d cores, where Go runs %d threads by itself", n, cores(), set)
+		}
+	}
 	SetThreads(3)
 	if n := open(t).pool.threads(); n != 3 {
 		t.Errorf("%d threads, expected the 3 that were asked for", n)

@@ -158,7 +158,7 @@ func (d *Device) square(n int, of square) (*yardstick, float64, error) {
 	y := &yardstick{name: fmt.Sprintf("linear %d×%[1]d×%[1]d %v", n, of), unit: UnitFLOPs, work: 2 * f * f * f, now: d.now}
 	w, err := y.tensor(d.b, of.w, n, n)
 	if err == nil {
-		err = y.record(d.b, of.x, []product{{w, n}})
+		err = y.record(d.b, []product{{w: w, rows: n, x: of.x}})
 	}
 	seconds := 0.0
 	if err == nil {

@@ -88,8 +88,8 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
-// timed is a device on which every product takes 5 ms, by a clock that nothing
-// else advances.
+// timed is a device on which every product takes 5 ms, one of blocks 1 ms, and one that rounds to
+// the precision of f16 itself 2 ms, by a clock that nothing else advances.
 type timed struct {
 	backend.Backend
 	clock *time.Time
@@ -97,30 +97,58 @@ type timed struct {
 
 func (d timed) Unwrap() backend.Backend { return d.Backend }
 
+func (d timed) Supports(op backend.Op) bool {
+	l, ok := op.(*backend.Linear)
+	return ok && l.Rounded.DType == backend.F32 && !l.Joined() || d.Backend.Supports(op)
+}
+
 func (d timed) Run(ops ...backend.Op) error {
+	var run []backend.Op
 	for _, op := range ops {
-		switch op.(type) {
-		case *backend.Linear:
+		l, product := op.(*backend.Linear)
+		switch {
+		case !product:
+		case l.X.DType.Quantized():
+			*d.clock = d.clock.Add(time.Millisecond)
+		case !l.Rounded.Absent():
+			*d.clock = d.clock.Add(2 * time.Millisecond)
+			run = append(run, l.Lower()...)
+			continue
+		default:
 			*d.clock = d.clock.Add(5 * time.Millisecond)
 		}
+		run = append(run, op)
 	}
-	return d.Backend.Run(ops...)
+	return d.Backend.Run(run...)
 }
 
 // TestShare holds the yardstick to a device on which the answer is known: where
-// nothing but products takes time, a prompt's share of them is all.
+// nothing but products takes time, a prompt's share of them is all, however these round
+// what they read.
 func TestShare(t *testing.T) {
-	d := openCPU(t)
-	clock := time.Unix(0, 0)
-	d.b.Backend = timed{d.b.Backend, &clock}
-	d.now = func() time.Time { return clock }
-	results, err := d.Measure(t.Context(), Random("tiny", tiny), []Test{{Prompt: 32}},
-		quiet(3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := results[0].AvgShare; s < 0.999 || s > 1.001 {
-		t.Errorf("share of matrix products: got %v, expected 1", s)
+	config := tiny
+	config.Width, config.Inner = 32, 64
+	for _, c := range []struct{ dtype, activations, device backend.DType }{
+		{backend.F32, backend.None, backend.Q8_A},
+		{backend.F16, backend.None, backend.F16},
+		{backend.F16, backend.F32, backend.F16},
+		{backend.Q8_0, backend.None, backend.Q8_A},
+		{backend.Q8_0, backend.Q8_A, backend.F32},
+		{backend.Q8_0, backend.F32, backend.Q8_A},
+	} {
+		d := openCPU(t)
+		clock := time.Unix(0, 0)
+		d.b.Backend = rounds{timed{d.b.Backend, &clock}, c.device}
+		d.now = func() time.Time { return clock }
+		o := quiet(3)
+		o.DType, o.Activations = c.dtype, c.activations
+		results, err := d.Measure(t.Context(), Random("tiny", config), []Test{{Prompt: 32}}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := results[0].AvgShare; s < 0.999 || s > 1.001 {
+			t.Errorf("%+v: share of matrix products: got %v, expected 1", c, s)
+		}
 	}
 }
 

@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"caldera/backend"
@@ -102,25 +105,30 @@ func (d *Device) newBandwidth(rows, cols int) (*yardstick, error) {
 	y := &yardstick{name: "read bandwidth", unit: UnitBytes, work: 4 * float64(rows) * float64(cols), now: d.now}
 	w, err := y.tensor(d.b, backend.F32, rows, cols)
 	if err == nil {
-		err = y.record(d.b, backend.F32, []product{{w, 1}})
+		err = y.record(d.b, []product{{w: w, rows: 1}})
 	}
 	return y.made(err)
 }
 
 // newProducts measures the products of a prompt's matrices and nothing else:
 // each Linear of each block at n rows and the head for one row, with the
-// model's own weights, through the backend's Linear, but without biases.
+// model's own weights, through the backend's Linear, but without biases. They read
+// numbers as those of the model do: rounded to the precision of f16, or in blocks.
 func (d *Device) newProducts(m *model.Model, n int) (*yardstick, error) {
 	w := Count(m.Config, Test{Prompt: n}, m.DType(), backend.F32)
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head, now: d.now}
-	return y.made(y.record(d.b, backend.F32, append(productsOf(m, n), product{model.Head(m).W, 1})))
+	products := append(productsOf(m, n), product{w: model.Head(m).W, rows: 1})
+	for i := range products {
+		products[i].round(m.Rounding())
+	}
+	return y.made(y.record(d.b, products))
 }
 
 // productsOf are those of the blocks' matrices with n vectors.
 func productsOf(m *model.Model, n int) (list []product) {
 	for _, w := range m.Weights() {
 		if w.Multiplies() {
-			list = append(list, product{*w.Tensor, n})
+			list = append(list, product{w: *w.Tensor, rows: n})
 		}
 	}
 	return list
@@ -136,7 +144,7 @@ func (d *Device) newTrainProducts(m *model.Model, t Training, dtype backend.DTyp
 	rows := t.Batch * t.Time
 	products := productsOf(m, rows)
 	for chunk := gpt.TrainChunk(m.Vocab); rows > 0; rows -= chunk {
-		products = append(products, product{model.Head(m).W, min(rows, chunk)})
+		products = append(products, product{w: model.Head(m).W, rows: min(rows, chunk)})
 	}
 	if dtype == backend.F16 {
 		halves := map[[2][4]int]backend.Tensor{} // one of each shape: a trainer's memory is full of copies already
@@ -148,10 +156,10 @@ func (d *Device) newTrainProducts(m *model.Model, t Training, dtype backend.DTyp
 					return y.made(err)
 				}
 			}
-			products[i].w = halves[key]
+			products[i].w, products[i].x = halves[key], backend.F16
 		}
 	}
-	return y.made(y.record(d.b, dtype, products))
+	return y.made(y.record(d.b, products))
 }
 
 // half is a matrix of f16 that lies as w does.
@@ -172,36 +180,67 @@ func (y *yardstick) made(err error) (*yardstick, error) {
 	return y, nil
 }
 
-// product is a matrix, [out, in], and how many vectors it is multiplied with.
+// product is a matrix, [out, in], and the vectors that it is multiplied with.
 type product struct {
-	w    backend.Tensor
-	rows int
+	w       backend.Tensor
+	rows    int           // how many vectors
+	x       backend.DType // of these; None: f32
+	rounded bool          // they are rounded to the precision of f16 first
 }
 
-// record makes the program. All products share their vectors, of that dtype, and
+// round has the product read its vectors as those of a model do that rounds them so.
+func (p *product) round(to backend.DType) {
+	switch {
+	case to.Quantized() && p.w.DType.Quantized():
+		p.x = to
+	case to == backend.F16 && p.w.DType != backend.F32:
+		p.rounded = true
+	}
+}
+
+// record makes the program. All products share their vectors, those of one dtype, and
 // results: what they compute does not matter.
-func (y *yardstick) record(b backend.Backend, dtype backend.DType, products []product) error {
-	in, out := 0, 0
+func (y *yardstick) record(b backend.Backend, products []product) error {
+	dst, x, rounded := 0, map[backend.DType]int{}, 0 // numbers
 	for _, p := range products {
-		in, out = max(in, p.rows*p.w.Dim(-1)), max(out, p.rows*p.w.Dim(-2))
+		in := p.rows * p.w.Dim(-1)
+		d := cmp.Or(p.x, backend.F32)
+		x[d], dst = max(x[d], in), max(dst, p.rows*p.w.Dim(-2))
+		if p.rounded {
+			rounded = max(rounded, in)
+		}
 	}
-	x, err := y.tensor(b, dtype, in)
+	vectors := map[backend.DType]backend.Tensor{}
+	var err error
+	for _, d := range slices.Sorted(maps.Keys(x)) {
+		if vectors[d], err = y.tensor(b, d, x[d]); err != nil {
+			return err
+		}
+	}
+	results, err := y.tensor(b, backend.F32, dst)
 	if err != nil {
 		return err
 	}
-	dst, err := y.tensor(b, backend.F32, out)
-	if err != nil {
-		return err
+	var scratch backend.Tensor
+	if rounded > 0 {
+		if scratch, err = y.tensor(b, backend.F32, rounded); err != nil {
+			return err
+		}
 	}
 	var ops []backend.Op
 	for _, p := range products {
-		ops = append(ops, &backend.Linear{
-			Dst: backend.Of(dst.Buf, backend.F32, 0, p.rows, p.w.Dim(-2)),
-			X:   backend.Of(x.Buf, dtype, 0, p.rows, p.w.Dim(-1)),
+		d := cmp.Or(p.x, backend.F32)
+		op := &backend.Linear{
+			Dst: backend.Of(results.Buf, backend.F32, 0, p.rows, p.w.Dim(-2)),
+			X:   backend.Of(vectors[d].Buf, d, 0, p.rows, p.w.Dim(-1)),
 			W:   p.w,
-		})
+		}
+		if p.rounded {
+			op.Rounded = backend.Of(scratch.Buf, backend.F32, 0, p.rows, p.w.Dim(-1))
+		}
+		ops = append(ops, op)
 	}
-	return y.run(b, dst.Buf, ops...)
+	return y.run(b, results.Buf, ops...)
 }
 
 // run makes ops, the last of which writes to dst, the yardstick's program.

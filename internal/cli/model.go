@@ -31,6 +31,10 @@ type ModelFlags struct {
 	// Quiet is set to leave out notes about the checkpoint and its tokenizer, such as where
 	// the same checkpoint was loaded before.
 	Quiet bool `kong:"-"`
+
+	// Draft is set for a model that only guesses what another one checks: that it rounds
+	// nothing where rounding was asked for is not told.
+	Draft bool `kong:"-"`
 }
 
 // Name returns the model's name for people.
@@ -78,7 +82,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	if err != nil {
 		return nil, nil, WithFlags(err, "--parallel=%d")
 	}
-	if w := ActivationsWarning(m); w != "" {
+	if w := ActivationsWarning(m); w != "" && !f.Draft {
 		fmt.Fprintln(os.Stderr, w)
 	}
 	return m, t, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"caldera/gpt"
 	"caldera/gpt/model"
@@ -54,7 +55,7 @@ func (f *flags) drafter(ctx context.Context, l loaded, prompt int) (_ gpt.Drafte
 		return &gpt.NGrams{}, free, nil
 	}
 	o := gpt.SessionOptions{Cache: f.cache()}
-	flags := cli.ModelFlags{Model: *f.Draft, DType: "auto", ActivationFlag: f.ActivationFlag, NoText: f.NoText}
+	flags := cli.ModelFlags{Model: *f.Draft, DType: "auto", ActivationFlag: f.ActivationFlag, NoText: f.NoText, Draft: true}
 	m, _, err := flags.Load(ctx, l.model.Backend, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
 		if err := f.sameTokens(l, c, t); err != nil {
 			return nil, err
@@ -65,6 +66,9 @@ func (f *flags) drafter(ctx context.Context, l loaded, prompt int) (_ gpt.Drafte
 	if err != nil {
 		if usage := (cli.UsageError{}); !errors.As(err, &usage) {
 			err = fmt.Errorf("--draft: %w", err)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w; or take --draft=%s, which needs no model", err, ngrams)
 		}
 		return nil, nil, err
 	}

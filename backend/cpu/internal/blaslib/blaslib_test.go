@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -115,7 +114,7 @@ func TestAskedForLibraryIsMissing(t *testing.T) {
 		return
 	}
 	for value, want := range map[string]string{"gonum": "load: <nil>", "/nonexistent/libblas.so": Env + "=/nonexistent/libblas.so"} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestAskedForLibraryIsMissing$")
+		cmd := itself("-test.run=^TestAskedForLibraryIsMissing$")
 		cmd.Env = append(os.Environ(), "BLASLIB_CHILD=1", Env+"="+value)
 		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("%s=%s: got %s (%v), want %q", Env, value, out, err, want)
@@ -145,7 +144,7 @@ func TestRule(t *testing.T) {
 	}{
 		{"", "", own}, {"", "go", advised}, {"caldera", "go", inGo}, {"gonum", "", Library{Name: "gonum"}},
 	} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestRule$")
+		cmd := itself("-test.run=^TestRule$")
 		cmd.Env = append(os.Environ(), "BLASLIB_CHILD=1", Env+"="+c.asked, isa.Env+"="+c.cpu)
 		out, err := cmd.CombinedOutput()
 		if want := fmt.Sprintf("load: %+v <nil>\n", c.want); err != nil || !strings.Contains(string(out), want) {

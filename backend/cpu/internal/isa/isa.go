@@ -5,6 +5,7 @@ package isa
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -15,8 +16,18 @@ import (
 // one of Names. It is for tests, which play an older processor with it.
 const Env = "CALDERA_CPU"
 
-// Names are the values of Env, from none to the best.
-var Names = []string{"go", "sse2", "avx2", "avxvnni", "avx512", "neon"}
+// Names are the values of Env on this architecture, from none to the best.
+var Names = namesOf(runtime.GOARCH)
+
+func namesOf(arch string) []string {
+	switch arch {
+	case "amd64":
+		return []string{"go", "sse2", "avx2", "avxvnni", "avx512"}
+	case "arm64":
+		return []string{"go", "neon"}
+	}
+	return []string{"go"}
+}
 
 var (
 	// SSE2 is on every amd64 processor.
@@ -41,10 +52,10 @@ func allowed(name string) bool {
 	return most < 0 || slices.Index(Names, name) <= most
 }
 
-// Check returns an error if Env has a value that names no instruction set.
+// Check returns an error if Env has a value that names no instruction set of this architecture.
 func Check() error {
 	if s := os.Getenv(Env); s != "" && !slices.Contains(Names, s) {
-		return fmt.Errorf("%s=%s names no instruction set: expected one of %s, or nothing", Env, s, strings.Join(Names, ", "))
+		return fmt.Errorf("%s=%s names no instruction set of %s: expected one of %s, or nothing", Env, s, runtime.GOARCH, strings.Join(Names, ", "))
 	}
 	return nil
 }
