@@ -12,13 +12,14 @@ var portable = kernels{
 
 func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }
 
-// from is the address of a row.
+// from is the address of a row. None is computed behind the last one: that would be no pointer to Go.
 func from(p *float32, bytes int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), bytes)) }
 
 func dot4Go(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n, _ int) {
 	w0 := (*float32)(unsafe.Pointer(w))
 	a, b, c, d := floats(w0, n), floats(from(w0, wStride), n), floats(from(w0, 2*wStride), n), floats(from(w0, 3*wStride), n)
-	for ; rows > 0; rows-- { // a compiler keeps four sums in registers, but not eight
+	for r := range rows { // a compiler keeps four sums in registers, but not eight
+		dst, x := from(dst, r*dstStride), from(x, r*xStride)
 		var s0, s1, s2, s3 float32
 		for i, v := range floats(x, n) {
 			s0 += float32(v * a[i])
@@ -31,24 +32,23 @@ func dot4Go(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte,
 		y[1] += s1
 		y[2] += s2
 		y[3] += s3
-		dst, x = from(dst, dstStride), from(x, xStride)
 	}
 }
 
 func dot1Go(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, _, n, _ int) {
 	a := floats((*float32)(unsafe.Pointer(w)), n)
-	for ; rows > 0; rows-- {
+	for r := range rows {
 		var sum float32
-		for i, v := range floats(x, n) {
+		for i, v := range floats(from(x, r*xStride), n) {
 			sum += float32(v * a[i])
 		}
-		*dst += sum
-		dst, x = from(dst, dstStride), from(x, xStride)
+		*from(dst, r*dstStride) += sum
 	}
 }
 
 func outer4Go(dst *float32, dstStride int, x *float32, xStride, xStep, rows int, w *byte, wStride, n, columns, _ int) {
-	for ; rows > 0; rows-- {
+	for r := range rows {
+		dst, x := from(dst, r*dstStride), from(x, r*xStride)
 		if columns == 4 {
 			y := (*[4]float32)(unsafe.Pointer(dst))
 			s0, s1, s2, s3 := y[0], y[1], y[2], y[3]
@@ -71,6 +71,5 @@ func outer4Go(dst *float32, dstStride int, x *float32, xStride, xStep, rows int,
 				*y = sum
 			}
 		}
-		dst, x = from(dst, dstStride), from(x, xStride)
 	}
 }
