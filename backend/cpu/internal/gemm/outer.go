@@ -34,9 +34,6 @@ const (
 	// farRows is from how many bytes on rows of w are put into one piece: a page. Strips of
 	// nearer rows are read where they lie as fast as from one piece.
 	farRows = 4096
-	// transposed is how many rows are transposed together: several cache lines of each place,
-	// which memory is read ahead for.
-	transposed = 64
 )
 
 func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n int) {
@@ -85,7 +82,7 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 		part := vectors{x.data[i*x.step:], x.stride, x.step}
 		group := rows // rows of x that lie as the kernel takes them
 		if x.step != 1 {
-			group = 8
+			group = eight
 			part = ws.transpose(part, rows, k)
 		}
 		for c0 := 0; c0 < columns; {
@@ -127,7 +124,7 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 func (x vectors) from(r, n int) vectors {
 	first := r * x.stride
 	if x.step != 1 {
-		first = r * n
+		first = r / eight * panelLen(n)
 	}
 	x.data = x.data[first:]
 	return x
@@ -156,24 +153,28 @@ func (ws *Workspace) narrow(dst Matrix, x vectors, w Weights, rows, columns, i, 
 	}
 }
 
-// transpose copies rows eight by eight, so that the numbers that eight rows have at one
-// place lie beside each other. Eight rows begin 8·n elements after the eight before. The
-// numbers of a place are read one after the other, as they lie.
+const eight = 8
+
+// panelLen is from where one panel of n numbers of eight rows begins to the next: a cache line more than it
+// holds, so that lines of many panels that are written by turns are of different sets of a cache.
+func panelLen(n int) int { return eight*n + 16 }
+
+// transpose copies rows eight by eight into panels, in which the numbers that eight rows have at
+// one place lie beside each other. All numbers of a place are read one after the other, as they lie:
+// memory is read ahead then.
 func (ws *Workspace) transpose(x vectors, rows, n int) vectors {
-	const eight = 8
-	to := grow(&ws.x, (rows+eight-1)/eight*eight*n)
-	for r := 0; r < rows; r += transposed {
-		high := min(transposed, rows-r)
-		whole := high &^ (eight - 1)
-		for i := range n {
-			from, first := x.data[i*x.step+r:][:high], r*n+i*eight
-			for g := 0; g < whole; g += eight { // Go calls a function to copy an array
-				src, dst := (*[4]uint64)(unsafe.Pointer(&from[g])), (*[4]uint64)(unsafe.Pointer(&to[first+g*n]))
-				dst[0], dst[1], dst[2], dst[3] = src[0], src[1], src[2], src[3]
-			}
-			if whole < high {
-				copy(to[first+whole*n:], from[whole:])
-			}
+	panel := panelLen(n)
+	to := grow(&ws.x, (rows+eight-1)/eight*panel)
+	whole := rows &^ (eight - 1)
+	for i := range n {
+		from, first := x.data[i*x.step:][:rows], i*eight
+		for r := 0; r < whole; r += eight { // Go calls a function to copy an array
+			src, dst := (*[4]uint64)(unsafe.Pointer(&from[r])), (*[4]uint64)(unsafe.Pointer(&to[first]))
+			dst[0], dst[1], dst[2], dst[3] = src[0], src[1], src[2], src[3]
+			first += panel
+		}
+		if whole < rows {
+			copy(to[first:], from[whole:])
 		}
 	}
 	return vectors{to, 1, eight}
