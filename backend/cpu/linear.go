@@ -104,13 +104,32 @@ const (
 	columnUnit = 3 * cacheLine
 )
 
+// Of more sums than manySums, such as the scores of a large vocabulary, as many are computed at once, from
+// bias to activation, as lie in half an L2 cache: sumsRows rows of them at most.
+const manySums, sumsLen, sumsRows = 1 << 20, 1 << 17, 512
+
 // run computes the rows [r0, r1) and columns [c0, c1) of dst.
 func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
+	lib, _ := blaslib.Load()
+	library := !lib.Own && r1-r0 > fewRows
+	if library || (r1-r0)*(c1-c0) <= manySums {
+		l.block(w, library, r0, r1, c0, c1)
+		return
+	}
+	for r := r0; r < r1; r += sumsRows {
+		end := min(r+sumsRows, r1)
+		width := max(1, sumsLen/(end-r)/columnUnit) * columnUnit
+		for c := c0; c < c1; c += width {
+			l.block(w, false, r, end, c, min(c+width, c1))
+		}
+	}
+}
+
+// block computes the rows [r0, r1) and columns [c0, c1) of dst, by a library if one serves.
+func (l *linear) block(w *worker, library bool, r0, r1, c0, c1 int) {
 	for r := r0; r < r1; r++ {
 		l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
 	}
-	lib, _ := blaslib.Load()
-	library := !lib.Own && r1-r0 > fewRows
 	switch _, _, ok := layout(l.w); {
 	case !ok, library:
 		width := c1 - c0
