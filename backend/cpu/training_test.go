@@ -11,7 +11,7 @@ import (
 // trainingOps are the ops of a training step in f32, with numbers that follow from a seed. Their
 // sizes are of no whole registers, tiles or blocks of queries, and large enough for several threads.
 func trainingOps(t *testing.T, b *Backend) []backend.Op {
-	const batch, time, width, inner, heads, vocab = 3, 70, 100, 172, 4, 1031
+	const batch, time, width, inner, heads, vocab = 3, 70, 164, 172, 4, 1031
 	r := rand.New(rand.NewPCG(3, 5))
 	f := func(dims ...int) backend.Tensor {
 		x := tensor(t, b, backend.F32, dims...)
