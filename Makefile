@@ -77,9 +77,9 @@ ARM64 = QEMU_LD_PREFIX=/usr/aarch64-linux-gnu CALDERA_EMULATOR=qemu-aarch64-stat
 .PHONY: test-cpus
 test-cpus: setup-cpus ## the CPU backend with the kernels of older processors, with gonum and OpenBLAS, and those of arm64 in an emulator
 	for path in CALDERA_CPU=avx2 "CALDERA_CPU=sse2 CALDERA_BLAS=caldera" "CALDERA_CPU=go CALDERA_BLAS=caldera" CALDERA_CPU=avxvnni CALDERA_BLAS=gonum CALDERA_BLAS=libopenblas.so.0; do \
-	env $$path go test -count=1 $(LIMIT) -run '^(TestConformance|TestRows|TestLinear|TestAttention|TestReproducible)' ./backend/cpu ./gpt || exit 1; done
+	env $$path go test -count=1 $(LIMIT) -run '^(TestConformance|TestRows|TestManySums|TestLinear|TestAttention|TestReproducible|TestTrainingBits|TestTrainReproducible)' ./backend/cpu ./gpt || exit 1; done
 	$(ARM64) -skip '^TestGenerated$$' ./backend/cpu/...
-	$(ARM64) -run '^TestReproducible$$' ./gpt
+	$(ARM64) -run '^Test(Train)?Reproducible$$' ./gpt
 
 .PHONY: results-gpus
 results-gpus: setup-test ## the same, and write docs/results/gpus.md of what the drivers made of the kernels

@@ -1,10 +1,8 @@
 package cpu
 
 import (
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas32"
-
 	"caldera/backend"
+	"caldera/backend/cpu/internal/gemm"
 	"caldera/backend/cpu/internal/vec"
 )
 
@@ -68,27 +66,31 @@ func headBackward(w *worker, o *backend.AttentionBackward, b, h, t0, t1 int) {
 	g := h * o.Groups() / o.Heads
 	// part is rows [r0, r1) of a head of x, as a matrix: where they lie, or
 	// copied into a workspace if they overlap.
-	part := func(x *backend.Tensor, slot, head, r0, r1 int) blas32.General {
+	part := func(x *backend.Tensor, slot, head, r0, r1 int) gemm.Matrix {
 		if x.Strides[2] >= size || r1-r0 == 1 {
-			return blas32.General{Rows: r1 - r0, Cols: size, Stride: max(x.Strides[2], size),
-				Data: elements[float32](x)[x.Row(b*time+r0)-x.Offset+head*size:]}
+			return gemm.Matrix{Stride: max(x.Strides[2], size), Data: elements[float32](x)[x.Row(b*time+r0)-x.Offset+head*size:]}
 		}
-		m := blas32.General{Rows: r1 - r0, Cols: size, Stride: size, Data: w.floats(slot, (r1-r0)*size)}
-		for r := range m.Rows {
+		m := gemm.Matrix{Stride: size, Data: w.floats(slot, (r1-r0)*size)}
+		for r := range r1 - r0 {
 			copy(m.Data[r*size:][:size], row[float32](x, b*time+r0+r)[head*size:])
 		}
 		return m
 	}
 	first := firstSeen(t0, o.Window) // key that any of the queries sees
-	q, dy := part(&o.Q, 2, h, t0, t1), part(&o.DY, 3, h, t0, t1)
-	k, v := part(&o.K, 4, g, first, t1), part(&o.V, 5, g, first, t1)
+	rows, n := t1-t0, t1-first
+	q := gemm.Matrix{Stride: size, Data: w.floats(2, rows*size)} // times the scale
+	for r := range rows {
+		copy(q.Data[r*size:][:size], row[float32](&o.Q, b*time+t0+r)[h*size:])
+	}
+	vec.Scale(q.Data, o.Scale)
+	dy, k, v := part(&o.DY, 3, h, t0, t1), part(&o.K, 4, g, first, t1), part(&o.V, 5, g, first, t1)
 	dq, dk, dv := part(&o.DQ, 2, h, t0, t1), part(&o.DK, 4, g, first, t1), part(&o.DV, 5, g, first, t1)
 
-	rows, n := t1-t0, t1-first
-	p := blas32.General{Rows: rows, Cols: n, Stride: n, Data: w.floats(0, rows*n)}
-	ds := blas32.General{Rows: rows, Cols: n, Stride: n, Data: w.floats(1, rows*n)}
-	blas32.Gemm(blas.NoTrans, blas.Trans, o.Scale, q, k, 0, p)
-	blas32.Gemm(blas.NoTrans, blas.Trans, 1, dy, v, 0, ds)
+	p, ds := gemm.Matrix{Stride: n, Data: w.floats(0, rows*n)}, gemm.Matrix{Stride: n, Data: w.floats(1, rows*n)}
+	clear(p.Data)
+	clear(ds.Data)
+	w.gemm.Dots(p, q, k.Weights(), rows, n, size)
+	w.gemm.Dots(ds, dy, v.Weights(), rows, n, size)
 	sink := sinkOf(&o.Sinks, h)
 	for r := range rows {
 		from, to := firstSeen(t0+r, o.Window)-first, t0+r+1-first
@@ -113,52 +115,50 @@ func headBackward(w *worker, o *backend.AttentionBackward, b, h, t0, t1 int) {
 		if !o.DSinks.Absent() {
 			statsOf(o, b, h, t0+r)[0] = -sinkP * mean
 		}
+		clear(dq.Data[r*dq.Stride:][:size])
 	}
-	unshared := t0 // the first row of keys that some of the queries do not see
+	unshared := t0 - first // the first row of keys that some of the queries do not see
 	if o.Window > 0 {
 		unshared = 0
 	}
-	if t0+1 < t1 && !(finite(q) && finite(dy) && finite(rowsFrom(k, unshared))) {
-		seenBackward(o, t0, first, p, ds, q, k, dy, dq, dk, dv)
-		return
-	}
-	blas32.Gemm(blas.NoTrans, blas.NoTrans, o.Scale, ds, k, 0, dq)
-	blas32.Gemm(blas.Trans, blas.NoTrans, o.Scale, ds, q, 1, dk)
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1, p, dy, 1, dv)
-}
-
-// seenBackward adds the products up query by query, over the keys that each
-// sees: where a query or a key is not finite, 0 times it is NaN. Key first is
-// the first row of the keys.
-func seenBackward(o *backend.AttentionBackward, t0, first int, p, ds, q, k, dy, dq, dk, dv blas32.General) {
-	for r := range q.Rows {
-		from, to := firstSeen(t0+r, o.Window)-first, t0+r+1-first
-		seen := func(m blas32.General) blas32.General {
-			m.Rows, m.Data = to-from, m.Data[from*m.Stride:]
-			return m
+	if rows > 1 && !(finite(w, q, 0, rows, size) && finite(w, dy, 0, rows, size) && finite(w, k, unshared, n, size)) {
+		for r := range rows {
+			// Query by query, over the keys that each sees: where a query or a key is not
+			// finite, 0 times it is NaN.
+			from, to := firstSeen(t0+r, o.Window)-first, t0+r+1-first
+			productsBackward(w, rowsOf(p, r, from), rowsOf(ds, r, from), rowsOf(q, r, 0), rowsOf(k, from, 0), rowsOf(dy, r, 0),
+				rowsOf(dq, r, 0), rowsOf(dk, from, 0), rowsOf(dv, from, 0), 1, to-from, size)
 		}
-		at := func(m blas32.General) blas32.Vector { return vector(m.Data[r*m.Stride:][:m.Cols]) }
-		dsr, pr := vector(ds.Data[r*ds.Stride:][from:to]), vector(p.Data[r*p.Stride:][from:to])
-		blas32.Gemv(blas.Trans, o.Scale, seen(k), dsr, 0, at(dq))
-		blas32.Ger(o.Scale, dsr, at(q), seen(dk))
-		blas32.Ger(1, pr, at(dy), seen(dv))
+	} else {
+		productsBackward(w, p, ds, q, k, dy, dq, dk, dv, rows, n, size)
+	}
+	for r := range rows {
+		vec.Scale(dq.Data[r*dq.Stride:][:size], o.Scale)
 	}
 }
 
-// rowsFrom is m without the rows before r.
-func rowsFrom(m blas32.General, r int) blas32.General {
-	m.Rows, m.Data = m.Rows-r, m.Data[r*m.Stride:]
+// productsBackward adds to the gradients of queries and of the keys and values that they see. q is times
+// the scale; dq is not yet.
+func productsBackward(w *worker, p, ds, q, k, dy, dq, dk, dv gemm.Matrix, queries, keys, size int) {
+	w.gemm.Outer(dq, ds, k.Weights(), queries, size, keys)
+	w.gemm.OuterTransposed(dk, ds, q.Weights(), keys, size, queries)
+	w.gemm.OuterTransposed(dv, p, dy.Weights(), keys, size, queries)
+}
+
+// rowsOf is m from a row and a column on.
+func rowsOf(m gemm.Matrix, row, column int) gemm.Matrix {
+	m.Data = m.Data[row*m.Stride+column:]
 	return m
 }
 
-// finite reports whether all elements are.
-func finite(m blas32.General) bool {
-	for r := range m.Rows {
-		if sum := vec.Sum(m.Data[r*m.Stride:][:m.Cols]); sum-sum != 0 {
+// finite reports whether the numbers of rows [from, to) are: then 0 times each is 0.
+func finite(w *worker, m gemm.Matrix, from, to, size int) bool {
+	zeros := w.floats(7, size)
+	clear(zeros)
+	for r := from; r < to; r++ {
+		if vec.Dot(m.Data[r*m.Stride:][:size], zeros) != 0 {
 			return false
 		}
 	}
 	return true
 }
-
-func vector(x []float32) blas32.Vector { return blas32.Vector{N: len(x), Inc: 1, Data: x} }

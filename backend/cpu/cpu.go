@@ -81,7 +81,8 @@ func UseOwn() error {
 }
 
 // Reproducible implements [backend.Reproducer]: it is so unless a library multiplies. Gradients of
-// weights are sums of rows, and not meant.
+// weights, biases and norms are sums of rows, so what rows there are is in their bits; the number of
+// threads is not, and in no other op of training.
 func (b *Backend) Reproducible() bool { return b.library.Own }
 
 // Open starts the backend with as many threads as [Threads] says. It fails only if the environment

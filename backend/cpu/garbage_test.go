@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"runtime/metrics"
 	"testing"
 
 	"caldera/backend"
@@ -42,32 +43,31 @@ func TestDecodeMakesNoGarbage(t *testing.T) {
 	}
 }
 
+// TestTrainingMakesNoGarbage wants the ops of a training step to allocate nothing, and to begin no goroutine.
 func TestTrainingMakesNoGarbage(t *testing.T) {
 	b := open(t)
-	const batch, time, width = 2, 64, 128
-	f := func(dims ...int) backend.Tensor { return tensor(t, b, backend.F32, dims...) }
-	x, y, dy, wide := f(batch, time, width), f(batch, time, width), f(batch, time, width), f(batch, time, 3*width)
-	w, v, matrix, dwide := f(width), f(width), f(width, width), f(batch, time, 2*width)
-	part := func(x backend.Tensor, i int) backend.Tensor { return x.Slice(-1, i*width, (i+1)*width) }
-	ops, err := backend.Prepare(b,
-		&backend.Linear{Dst: y, X: x, W: matrix.Transpose()},
-		&backend.LinearBackward{DW: matrix, DBias: v, DY: dy, X: x},
-		&backend.ActivateBackward{DX: y, X: x, DY: dy, Func: backend.GELUTanh},
-		&backend.LayerNormBackward{DX: y, DGamma: v, DBeta: f(width), X: x, DY: dy, Gamma: w, Stats: f(batch, time, 2), Epsilon: 1e-5},
-		&backend.RMSNormBackward{DX: y, DGamma: v, X: x, DY: dy, Gamma: w, Stats: f(batch, time, 1), Epsilon: 1e-5},
-		&backend.GatedActivationBackward{DGate: y, DUp: f(batch, time, width), Gate: x, Up: x, DY: dy, Func: backend.SiLU, Limit: 7},
-		&backend.AttentionBackward{DQ: y, DK: part(dwide, 0), DV: part(dwide, 1), Q: part(wide, 0), K: part(wide, 1), V: part(wide, 2), DY: dy,
-			Sinks: f(4), DSinks: f(4), Stats: f(batch, 4, time, 2), Heads: 4, Scale: 0.1, Window: 40, SoftCap: 30},
-		&backend.AdamW{W: f(width, width), M: f(width, width), V: f(width, width), G: matrix, Step: f(3), Beta1: 0.9, Beta2: 0.99, Epsilon: 1e-8},
-	)
-	if err != nil {
-		t.Fatal(err)
+	if !b.library.Own {
+		t.Skip("a library has threads and memory of its own")
 	}
-	if n := testing.AllocsPerRun(100, func() {
+	ops := trainingOps(t, b)
+	step := func() {
 		if err := b.Run(ops...); err != nil {
 			t.Fatal(err)
 		}
-	}); n >= 1 {
+	}
+	for range 10 { // until each thread has its workspaces
+		step()
+	}
+	if n := testing.AllocsPerRun(50, step); n >= 1 {
 		t.Errorf("a run of %d ops allocates %v times", len(ops), n)
+	}
+	created := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	metrics.Read(created)
+	before := created[0].Value.Uint64()
+	for range 5 {
+		step()
+	}
+	if metrics.Read(created); created[0].Value.Uint64()-before >= 5 { // the runtime may begin one of its own
+		t.Errorf("5 runs of %d ops began %d goroutines", len(ops), created[0].Value.Uint64()-before)
 	}
 }

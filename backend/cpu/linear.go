@@ -104,13 +104,32 @@ const (
 	columnUnit = 3 * cacheLine
 )
 
+// Of more sums than manySums, such as the scores of a large vocabulary, as many are computed at once, from
+// bias to activation, as lie in half an L2 cache: sumsRows rows of them at most.
+const manySums, sumsLen, sumsRows = 1 << 20, 1 << 17, 512
+
 // run computes the rows [r0, r1) and columns [c0, c1) of dst.
 func (l *linear) run(w *worker, r0, r1, c0, c1 int) {
+	lib, _ := blaslib.Load()
+	library := !lib.Own && r1-r0 > fewRows
+	if library || (r1-r0)*(c1-c0) <= manySums {
+		l.block(w, library, r0, r1, c0, c1)
+		return
+	}
+	for r := r0; r < r1; r += sumsRows {
+		end := min(r+sumsRows, r1)
+		width := max(1, sumsLen/(end-r)/columnUnit) * columnUnit
+		for c := c0; c < c1; c += width {
+			l.block(w, false, r, end, c, min(c+width, c1))
+		}
+	}
+}
+
+// block computes the rows [r0, r1) and columns [c0, c1) of dst, by a library if one serves.
+func (l *linear) block(w *worker, library bool, r0, r1, c0, c1 int) {
 	for r := r0; r < r1; r++ {
 		l.begin(row[float32](l.dst, r)[c0:c1], r, c0, c1)
 	}
-	lib, _ := blaslib.Load()
-	library := !lib.Own && r1-r0 > fewRows
 	switch _, _, ok := layout(l.w); {
 	case !ok, library:
 		width := c1 - c0
@@ -132,11 +151,10 @@ func (l *linear) multiply(w *worker, weights gemm.Weights, transposed bool, r0, 
 	for r, next := r0, r0; r < r1; r = next {
 		next = l.group(r, r1)
 		x, dst := l.matrix(l.x, r, next, 0, l.x.Shape[3]), l.matrix(l.dst, r, next, c0, c1)
-		sums, vectors := gemm.Matrix{Data: dst.Data, Stride: dst.Stride}, gemm.Matrix{Data: x.Data, Stride: x.Stride}
 		if transposed {
-			w.gemm.Outer(sums, vectors, weights, x.Rows, dst.Cols, x.Cols)
+			w.gemm.Outer(ownMatrix(dst), ownMatrix(x), weights, x.Rows, dst.Cols, x.Cols)
 		} else {
-			w.gemm.Dots(sums, vectors, weights, x.Rows, dst.Cols, x.Cols)
+			w.gemm.Dots(ownMatrix(dst), ownMatrix(x), weights, x.Rows, dst.Cols, x.Cols)
 		}
 	}
 }
@@ -163,7 +181,7 @@ func (l *linear) add(w *worker, library bool, r0, r1, c0, c1 int) {
 		m = expand(w, l.w, c0, c1)
 	}
 	if !library {
-		l.multiply(w, gemm.Matrix{Data: m.Data, Stride: m.Stride}.Weights(), m.transposed, r0, r1, c0, c1)
+		l.multiply(w, ownMatrix(m.General).Weights(), m.transposed, r0, r1, c0, c1)
 		return
 	}
 	trans := blas.Trans
@@ -214,6 +232,9 @@ func (l *linear) matrix(t *backend.Tensor, r0, r1, c0, c1 int) blas32.General {
 	}
 	return blas32.General{Rows: r1 - r0, Cols: c1 - c0, Stride: stride, Data: elements[float32](t)[t.Row(r0)-t.Offset+c0:]}
 }
+
+// ownMatrix is a matrix as package gemm takes it.
+func ownMatrix(m blas32.General) gemm.Matrix { return gemm.Matrix{Data: m.Data, Stride: m.Stride} }
 
 // matrix is a number of columns of w as BLAS takes them: [columns, in], or
 // [in, columns] where w is the transpose of a tensor.

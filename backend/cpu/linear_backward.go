@@ -5,6 +5,7 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 
 	"caldera/backend"
+	"caldera/backend/cpu/internal/blaslib"
 	"caldera/backend/cpu/internal/vec"
 )
 
@@ -50,18 +51,18 @@ func weightRows(w *backend.Tensor) backend.Tensor {
 	return *w
 }
 
-func linearBackwardRows(_ *worker, op backend.Op, from, to int) {
+func linearBackwardRows(w *worker, op backend.Op, from, to int) {
 	o := op.(*backend.LinearBackward)
-	linearBackward(o, from, to, 0, weightRows(&o.DW).Shape[3])
+	linearBackward(w, o, from, to, 0, weightRows(&o.DW).Shape[3])
 }
 
-func linearBackwardColumns(_ *worker, op backend.Op, from, to int) {
+func linearBackwardColumns(w *worker, op backend.Op, from, to int) {
 	o := op.(*backend.LinearBackward)
-	linearBackward(o, 0, weightRows(&o.DW).Shape[2], from, to)
+	linearBackward(w, o, 0, weightRows(&o.DW).Shape[2], from, to)
 }
 
 // linearBackward does the rows [r0, r1) and columns [c0, c1) of dw as it lies.
-func linearBackward(o *backend.LinearBackward, r0, r1, c0, c1 int) {
+func linearBackward(w *worker, o *backend.LinearBackward, r0, r1, c0, c1 int) {
 	dw := weightRows(&o.DW)
 	a, b := &o.DY, &o.X // dw = aᵀ · b
 	if dw.Strides != o.DW.Strides {
@@ -73,9 +74,15 @@ func linearBackward(o *backend.LinearBackward, r0, r1, c0, c1 int) {
 	}
 	l := linear{x: a, dst: b}
 	rows := a.Rows()
+	lib, _ := blaslib.Load()
 	for r, next := 0, 0; r < rows; r = next {
 		next = l.group(r, rows)
-		blas32.Gemm(blas.Trans, blas.NoTrans, 1, l.matrix(a, r, next, r0, r1), l.matrix(b, r, next, c0, c1), 1, dst)
+		x, y := l.matrix(a, r, next, r0, r1), l.matrix(b, r, next, c0, c1)
+		if !lib.Own {
+			blas32.Gemm(blas.Trans, blas.NoTrans, 1, x, y, 1, dst)
+			continue
+		}
+		w.gemm.OuterTransposed(ownMatrix(dst), ownMatrix(x), ownMatrix(y).Weights(), dst.Rows, dst.Cols, x.Rows)
 	}
 }
 

@@ -18,7 +18,7 @@ type part func(w *worker, op backend.Op, from, to int)
 
 // worker is the state of one thread: its workspaces.
 type worker struct {
-	scratch [7][]float32
+	scratch [8][]float32
 	gemm    gemm.Workspace
 	sampler *sampler // of sample.go; nil before its first use
 

@@ -79,3 +79,33 @@ func TestRows(t *testing.T) {
 		}
 	}
 }
+
+// TestManySums wants a product that is computed in blocks to have the bits that it has in one piece.
+func TestManySums(t *testing.T) {
+	b := open(t)
+	const rows, in, out = sumsRows + 88, 5, 1790 // more than manySums
+	for _, transposed := range []bool{false, true} {
+		w := tensor(t, b, backend.F32, out, in)
+		if transposed {
+			w = tensor(t, b, backend.F32, in, out)
+		}
+		op := &backend.Linear{Dst: tensor(t, b, backend.F32, rows, out), X: tensor(t, b, backend.F32, rows, in), W: w, Bias: tensor(t, b, backend.F32, out), Activation: backend.ReLU}
+		r := rand.New(rand.NewPCG(1, 2))
+		for _, x := range []*backend.Tensor{&op.X, &op.W, &op.Bias} {
+			for i := range elements[float32](x) {
+				elements[float32](x)[i] = float32(r.NormFloat64())
+			}
+		}
+		if transposed {
+			op.W = w.Transpose()
+		}
+		l := newLinear(op)
+		l.block(&b.pool.caller, !b.library.Own, 0, rows, 0, out)
+		want := slices.Clone(elements[float32](&op.Dst))
+		clear(elements[float32](&op.Dst))
+		l.run(&b.pool.caller, 0, rows, 0, out)
+		if !slices.Equal(elements[float32](&op.Dst), want) {
+			t.Errorf("transposed %t: other bits in blocks", transposed)
+		}
+	}
+}

@@ -117,7 +117,7 @@ func TestProducts(t *testing.T) {
 				shapes = append(shapes, [3]int{rows, 13, n})
 			}
 		}
-		shapes = append(shapes, [3]int{manyRows + 9, 50, 33}, [3]int{manyRows + 9, 7, 769})
+		shapes = append(shapes, [3]int{manyRows + 9, 50, 33}, [3]int{manyRows + 9, 7, 769}, [3]int{70, farRows/4 + 9, 20})
 		r := rand.New(rand.NewPCG(1, 2))
 		value := func() float32 { return float32(r.NormFloat64()) }
 		ws := new(Workspace)

@@ -1750,46 +1750,17 @@ TEXT ·outer8x48F32AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 128(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 128(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 128(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	PREFETCHT0 128(SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 128(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 128(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 128(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	PREFETCHT0 128(SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS   (AX), Z0
 	VMOVUPS   64(AX), Z1
 	VMOVUPS.Z 128(AX), K1, Z2
@@ -1799,114 +1770,136 @@ short:
 	VMOVUPS   (AX)(CX*2), Z6
 	VMOVUPS   64(AX)(CX*2), Z7
 	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
-	VMOVUPS   (AX)(DX*1), Z9
-	VMOVUPS   64(AX)(DX*1), Z10
-	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
-	VMOVUPS   (BX), Z12
-	VMOVUPS   64(BX), Z13
-	VMOVUPS.Z 128(BX), K1, Z14
-	VMOVUPS   (BX)(CX*1), Z15
-	VMOVUPS   64(BX)(CX*1), Z16
-	VMOVUPS.Z 128(BX)(CX*1), K1, Z17
-	VMOVUPS   (BX)(CX*2), Z18
-	VMOVUPS   64(BX)(CX*2), Z19
-	VMOVUPS.Z 128(BX)(CX*2), K1, Z20
-	VMOVUPS   (BX)(DX*1), Z21
-	VMOVUPS   64(BX)(DX*1), Z22
-	VMOVUPS.Z 128(BX)(DX*1), K1, Z23
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS   (AX)(BX*1), Z9
+	VMOVUPS   64(AX)(BX*1), Z10
+	VMOVUPS.Z 128(AX)(BX*1), K1, Z11
+	VMOVUPS   (SI), Z12
+	VMOVUPS   64(SI), Z13
+	VMOVUPS.Z 128(SI), K1, Z14
+	VMOVUPS   (SI)(CX*1), Z15
+	VMOVUPS   64(SI)(CX*1), Z16
+	VMOVUPS.Z 128(SI)(CX*1), K1, Z17
+	VMOVUPS   (SI)(CX*2), Z18
+	VMOVUPS   64(SI)(CX*2), Z19
+	VMOVUPS.Z 128(SI)(CX*2), K1, Z20
+	VMOVUPS   (SI)(BX*1), Z21
+	VMOVUPS   64(SI)(BX*1), Z22
+	VMOVUPS.Z 128(SI)(BX*1), K1, Z23
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 128(DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VMOVUPS      (SI), Z24
-	VMOVUPS      64(SI), Z25
-	VMOVUPS.Z    128(SI), K1, Z26
-	PREFETCHT0   (SI)(R10*1)
-	PREFETCHT0   64(SI)(R10*1)
-	PREFETCHT0   128(SI)(R10*1)
-	VBROADCASTSS (AX), Z27
+	VMOVUPS      (R9), Z24
+	VMOVUPS      64(R9), Z25
+	VMOVUPS.Z    128(R9), K1, Z26
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   64(R9)(R13*1)
+	PREFETCHT0   128(R9)(R13*1)
+	VBROADCASTSS (CX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
 	VFMADD231PS  Z26, Z27, Z2
-	VBROADCASTSS (AX)(CX*1), Z27
+	VBROADCASTSS (CX)(BX*1), Z27
 	VFMADD231PS  Z24, Z27, Z3
 	VFMADD231PS  Z25, Z27, Z4
 	VFMADD231PS  Z26, Z27, Z5
-	VBROADCASTSS (AX)(CX*2), Z27
+	VBROADCASTSS (CX)(BX*2), Z27
 	VFMADD231PS  Z24, Z27, Z6
 	VFMADD231PS  Z25, Z27, Z7
 	VFMADD231PS  Z26, Z27, Z8
-	VBROADCASTSS (AX)(DX*1), Z27
+	VBROADCASTSS (CX)(SI*1), Z27
 	VFMADD231PS  Z24, Z27, Z9
 	VFMADD231PS  Z25, Z27, Z10
 	VFMADD231PS  Z26, Z27, Z11
-	VBROADCASTSS (BX), Z27
+	VBROADCASTSS (R8), Z27
 	VFMADD231PS  Z24, Z27, Z12
 	VFMADD231PS  Z25, Z27, Z13
 	VFMADD231PS  Z26, Z27, Z14
-	VBROADCASTSS (BX)(CX*1), Z27
+	VBROADCASTSS (R8)(BX*1), Z27
 	VFMADD231PS  Z24, Z27, Z15
 	VFMADD231PS  Z25, Z27, Z16
 	VFMADD231PS  Z26, Z27, Z17
-	VBROADCASTSS (BX)(CX*2), Z27
+	VBROADCASTSS (R8)(BX*2), Z27
 	VFMADD231PS  Z24, Z27, Z18
 	VFMADD231PS  Z25, Z27, Z19
 	VFMADD231PS  Z26, Z27, Z20
-	VBROADCASTSS (BX)(DX*1), Z27
+	VBROADCASTSS (R8)(SI*1), Z27
 	VFMADD231PS  Z24, Z27, Z21
 	VFMADD231PS  Z25, Z27, Z22
 	VFMADD231PS  Z26, Z27, Z23
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, K1, 128(AX)
-	VMOVUPS      Z3, (AX)(CX*1)
-	VMOVUPS      Z4, 64(AX)(CX*1)
-	VMOVUPS      Z5, K1, 128(AX)(CX*1)
-	VMOVUPS      Z6, (AX)(CX*2)
-	VMOVUPS      Z7, 64(AX)(CX*2)
-	VMOVUPS      Z8, K1, 128(AX)(CX*2)
-	VMOVUPS      Z9, (AX)(DX*1)
-	VMOVUPS      Z10, 64(AX)(DX*1)
-	VMOVUPS      Z11, K1, 128(AX)(DX*1)
-	VMOVUPS      Z12, (BX)
-	VMOVUPS      Z13, 64(BX)
-	VMOVUPS      Z14, K1, 128(BX)
-	VMOVUPS      Z15, (BX)(CX*1)
-	VMOVUPS      Z16, 64(BX)(CX*1)
-	VMOVUPS      Z17, K1, 128(BX)(CX*1)
-	VMOVUPS      Z18, (BX)(CX*2)
-	VMOVUPS      Z19, 64(BX)(CX*2)
-	VMOVUPS      Z20, K1, 128(BX)(CX*2)
-	VMOVUPS      Z21, (BX)(DX*1)
-	VMOVUPS      Z22, 64(BX)(DX*1)
-	VMOVUPS      Z23, K1, 128(BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, K1, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, K1, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, K1, 128(AX)(CX*2)
+	VMOVUPS Z9, (AX)(BX*1)
+	VMOVUPS Z10, 64(AX)(BX*1)
+	VMOVUPS Z11, K1, 128(AX)(BX*1)
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	VMOVUPS Z14, K1, 128(SI)
+	VMOVUPS Z15, (SI)(CX*1)
+	VMOVUPS Z16, 64(SI)(CX*1)
+	VMOVUPS Z17, K1, 128(SI)(CX*1)
+	VMOVUPS Z18, (SI)(CX*2)
+	VMOVUPS Z19, 64(SI)(CX*2)
+	VMOVUPS Z20, K1, 128(SI)(CX*2)
+	VMOVUPS Z21, (SI)(BX*1)
+	VMOVUPS Z22, 64(SI)(BX*1)
+	VMOVUPS Z23, K1, 128(SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -2166,129 +2159,129 @@ TEXT ·outer8x32F32AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS   (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VMOVUPS   (AX)(CX*1), Z2
 	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
 	VMOVUPS   (AX)(CX*2), Z4
 	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
-	VMOVUPS   (AX)(DX*1), Z6
-	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	VMOVUPS   (BX)(CX*1), Z10
-	VMOVUPS.Z 64(BX)(CX*1), K1, Z11
-	VMOVUPS   (BX)(CX*2), Z12
-	VMOVUPS.Z 64(BX)(CX*2), K1, Z13
-	VMOVUPS   (BX)(DX*1), Z14
-	VMOVUPS.Z 64(BX)(DX*1), K1, Z15
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS   (AX)(BX*1), Z6
+	VMOVUPS.Z 64(AX)(BX*1), K1, Z7
+	VMOVUPS   (SI), Z8
+	VMOVUPS.Z 64(SI), K1, Z9
+	VMOVUPS   (SI)(CX*1), Z10
+	VMOVUPS.Z 64(SI)(CX*1), K1, Z11
+	VMOVUPS   (SI)(CX*2), Z12
+	VMOVUPS.Z 64(SI)(CX*2), K1, Z13
+	VMOVUPS   (SI)(BX*1), Z14
+	VMOVUPS.Z 64(SI)(BX*1), K1, Z15
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VMOVUPS      (SI), Z16
-	VMOVUPS.Z    64(SI), K1, Z17
-	PREFETCHT0   (SI)(R10*1)
-	PREFETCHT0   64(SI)(R10*1)
-	VBROADCASTSS (AX), Z18
+	VMOVUPS      (R9), Z16
+	VMOVUPS.Z    64(R9), K1, Z17
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   64(R9)(R13*1)
+	VBROADCASTSS (CX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (AX)(CX*1), Z18
+	VBROADCASTSS (CX)(BX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (AX)(CX*2), Z18
+	VBROADCASTSS (CX)(BX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (AX)(DX*1), Z18
+	VBROADCASTSS (CX)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (BX), Z18
+	VBROADCASTSS (R8), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (BX)(CX*1), Z18
+	VBROADCASTSS (R8)(BX*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (BX)(CX*2), Z18
+	VBROADCASTSS (R8)(BX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (BX)(DX*1), Z18
+	VBROADCASTSS (R8)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, K1, 64(AX)
-	VMOVUPS      Z2, (AX)(CX*1)
-	VMOVUPS      Z3, K1, 64(AX)(CX*1)
-	VMOVUPS      Z4, (AX)(CX*2)
-	VMOVUPS      Z5, K1, 64(AX)(CX*2)
-	VMOVUPS      Z6, (AX)(DX*1)
-	VMOVUPS      Z7, K1, 64(AX)(DX*1)
-	VMOVUPS      Z8, (BX)
-	VMOVUPS      Z9, K1, 64(BX)
-	VMOVUPS      Z10, (BX)(CX*1)
-	VMOVUPS      Z11, K1, 64(BX)(CX*1)
-	VMOVUPS      Z12, (BX)(CX*2)
-	VMOVUPS      Z13, K1, 64(BX)(CX*2)
-	VMOVUPS      Z14, (BX)(DX*1)
-	VMOVUPS      Z15, K1, 64(BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	VMOVUPS Z2, (AX)(CX*1)
+	VMOVUPS Z3, K1, 64(AX)(CX*1)
+	VMOVUPS Z4, (AX)(CX*2)
+	VMOVUPS Z5, K1, 64(AX)(CX*2)
+	VMOVUPS Z6, (AX)(BX*1)
+	VMOVUPS Z7, K1, 64(AX)(BX*1)
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, K1, 64(SI)
+	VMOVUPS Z10, (SI)(CX*1)
+	VMOVUPS Z11, K1, 64(SI)(CX*1)
+	VMOVUPS Z12, (SI)(CX*2)
+	VMOVUPS Z13, K1, 64(SI)(CX*2)
+	VMOVUPS Z14, (SI)(BX*1)
+	VMOVUPS Z15, K1, 64(SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -2510,95 +2503,102 @@ TEXT ·outer8x16F32AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (AX)(CX*1), K1, Z1
 	VMOVUPS.Z (AX)(CX*2), K1, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VMOVUPS.Z (BX), K1, Z4
-	VMOVUPS.Z (BX)(CX*1), K1, Z5
-	VMOVUPS.Z (BX)(CX*2), K1, Z6
-	VMOVUPS.Z (BX)(DX*1), K1, Z7
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS.Z (AX)(BX*1), K1, Z3
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS.Z (SI)(CX*1), K1, Z5
+	VMOVUPS.Z (SI)(CX*2), K1, Z6
+	VMOVUPS.Z (SI)(BX*1), K1, Z7
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VMOVUPS.Z    (SI), K1, Z8
-	PREFETCHT0   (SI)(R10*1)
-	VBROADCASTSS (AX), Z9
+	VMOVUPS.Z    (R9), K1, Z8
+	PREFETCHT0   (R9)(R13*1)
+	VBROADCASTSS (CX), Z9
 	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (AX)(CX*1), Z9
+	VBROADCASTSS (CX)(BX*1), Z9
 	VFMADD231PS  Z8, Z9, Z1
-	VBROADCASTSS (AX)(CX*2), Z9
+	VBROADCASTSS (CX)(BX*2), Z9
 	VFMADD231PS  Z8, Z9, Z2
-	VBROADCASTSS (AX)(DX*1), Z9
+	VBROADCASTSS (CX)(SI*1), Z9
 	VFMADD231PS  Z8, Z9, Z3
-	VBROADCASTSS (BX), Z9
+	VBROADCASTSS (R8), Z9
 	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (BX)(CX*1), Z9
+	VBROADCASTSS (R8)(BX*1), Z9
 	VFMADD231PS  Z8, Z9, Z5
-	VBROADCASTSS (BX)(CX*2), Z9
+	VBROADCASTSS (R8)(BX*2), Z9
 	VFMADD231PS  Z8, Z9, Z6
-	VBROADCASTSS (BX)(DX*1), Z9
+	VBROADCASTSS (R8)(SI*1), Z9
 	VFMADD231PS  Z8, Z9, Z7
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(CX*1)
-	VMOVUPS      Z2, K1, (AX)(CX*2)
-	VMOVUPS      Z3, K1, (AX)(DX*1)
-	VMOVUPS      Z4, K1, (BX)
-	VMOVUPS      Z5, K1, (BX)(CX*1)
-	VMOVUPS      Z6, K1, (BX)(CX*2)
-	VMOVUPS      Z7, K1, (BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K1, (AX)(CX*1)
+	VMOVUPS Z2, K1, (AX)(CX*2)
+	VMOVUPS Z3, K1, (AX)(BX*1)
+	VMOVUPS Z4, K1, (SI)
+	VMOVUPS Z5, K1, (SI)(CX*1)
+	VMOVUPS Z6, K1, (SI)(CX*2)
+	VMOVUPS Z7, K1, (SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -4625,46 +4625,17 @@ TEXT ·outer8x48F16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 128(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 128(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 128(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	PREFETCHT0 128(SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 128(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 128(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 128(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	PREFETCHT0 128(SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS   (AX), Z0
 	VMOVUPS   64(AX), Z1
 	VMOVUPS.Z 128(AX), K1, Z2
@@ -4674,113 +4645,135 @@ short:
 	VMOVUPS   (AX)(CX*2), Z6
 	VMOVUPS   64(AX)(CX*2), Z7
 	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
-	VMOVUPS   (AX)(DX*1), Z9
-	VMOVUPS   64(AX)(DX*1), Z10
-	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
-	VMOVUPS   (BX), Z12
-	VMOVUPS   64(BX), Z13
-	VMOVUPS.Z 128(BX), K1, Z14
-	VMOVUPS   (BX)(CX*1), Z15
-	VMOVUPS   64(BX)(CX*1), Z16
-	VMOVUPS.Z 128(BX)(CX*1), K1, Z17
-	VMOVUPS   (BX)(CX*2), Z18
-	VMOVUPS   64(BX)(CX*2), Z19
-	VMOVUPS.Z 128(BX)(CX*2), K1, Z20
-	VMOVUPS   (BX)(DX*1), Z21
-	VMOVUPS   64(BX)(DX*1), Z22
-	VMOVUPS.Z 128(BX)(DX*1), K1, Z23
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS   (AX)(BX*1), Z9
+	VMOVUPS   64(AX)(BX*1), Z10
+	VMOVUPS.Z 128(AX)(BX*1), K1, Z11
+	VMOVUPS   (SI), Z12
+	VMOVUPS   64(SI), Z13
+	VMOVUPS.Z 128(SI), K1, Z14
+	VMOVUPS   (SI)(CX*1), Z15
+	VMOVUPS   64(SI)(CX*1), Z16
+	VMOVUPS.Z 128(SI)(CX*1), K1, Z17
+	VMOVUPS   (SI)(CX*2), Z18
+	VMOVUPS   64(SI)(CX*2), Z19
+	VMOVUPS.Z 128(SI)(CX*2), K1, Z20
+	VMOVUPS   (SI)(BX*1), Z21
+	VMOVUPS   64(SI)(BX*1), Z22
+	VMOVUPS.Z 128(SI)(BX*1), K1, Z23
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 128(DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VCVTPH2PS    (SI), Z24
-	VCVTPH2PS    32(SI), Z25
-	VCVTPH2PS.Z  64(SI), K1, Z26
-	PREFETCHT0   (SI)(R10*1)
-	PREFETCHT0   64(SI)(R10*1)
-	VBROADCASTSS (AX), Z27
+	VCVTPH2PS    (R9), Z24
+	VCVTPH2PS    32(R9), Z25
+	VCVTPH2PS.Z  64(R9), K1, Z26
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   64(R9)(R13*1)
+	VBROADCASTSS (CX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
 	VFMADD231PS  Z26, Z27, Z2
-	VBROADCASTSS (AX)(CX*1), Z27
+	VBROADCASTSS (CX)(BX*1), Z27
 	VFMADD231PS  Z24, Z27, Z3
 	VFMADD231PS  Z25, Z27, Z4
 	VFMADD231PS  Z26, Z27, Z5
-	VBROADCASTSS (AX)(CX*2), Z27
+	VBROADCASTSS (CX)(BX*2), Z27
 	VFMADD231PS  Z24, Z27, Z6
 	VFMADD231PS  Z25, Z27, Z7
 	VFMADD231PS  Z26, Z27, Z8
-	VBROADCASTSS (AX)(DX*1), Z27
+	VBROADCASTSS (CX)(SI*1), Z27
 	VFMADD231PS  Z24, Z27, Z9
 	VFMADD231PS  Z25, Z27, Z10
 	VFMADD231PS  Z26, Z27, Z11
-	VBROADCASTSS (BX), Z27
+	VBROADCASTSS (R8), Z27
 	VFMADD231PS  Z24, Z27, Z12
 	VFMADD231PS  Z25, Z27, Z13
 	VFMADD231PS  Z26, Z27, Z14
-	VBROADCASTSS (BX)(CX*1), Z27
+	VBROADCASTSS (R8)(BX*1), Z27
 	VFMADD231PS  Z24, Z27, Z15
 	VFMADD231PS  Z25, Z27, Z16
 	VFMADD231PS  Z26, Z27, Z17
-	VBROADCASTSS (BX)(CX*2), Z27
+	VBROADCASTSS (R8)(BX*2), Z27
 	VFMADD231PS  Z24, Z27, Z18
 	VFMADD231PS  Z25, Z27, Z19
 	VFMADD231PS  Z26, Z27, Z20
-	VBROADCASTSS (BX)(DX*1), Z27
+	VBROADCASTSS (R8)(SI*1), Z27
 	VFMADD231PS  Z24, Z27, Z21
 	VFMADD231PS  Z25, Z27, Z22
 	VFMADD231PS  Z26, Z27, Z23
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, K1, 128(AX)
-	VMOVUPS      Z3, (AX)(CX*1)
-	VMOVUPS      Z4, 64(AX)(CX*1)
-	VMOVUPS      Z5, K1, 128(AX)(CX*1)
-	VMOVUPS      Z6, (AX)(CX*2)
-	VMOVUPS      Z7, 64(AX)(CX*2)
-	VMOVUPS      Z8, K1, 128(AX)(CX*2)
-	VMOVUPS      Z9, (AX)(DX*1)
-	VMOVUPS      Z10, 64(AX)(DX*1)
-	VMOVUPS      Z11, K1, 128(AX)(DX*1)
-	VMOVUPS      Z12, (BX)
-	VMOVUPS      Z13, 64(BX)
-	VMOVUPS      Z14, K1, 128(BX)
-	VMOVUPS      Z15, (BX)(CX*1)
-	VMOVUPS      Z16, 64(BX)(CX*1)
-	VMOVUPS      Z17, K1, 128(BX)(CX*1)
-	VMOVUPS      Z18, (BX)(CX*2)
-	VMOVUPS      Z19, 64(BX)(CX*2)
-	VMOVUPS      Z20, K1, 128(BX)(CX*2)
-	VMOVUPS      Z21, (BX)(DX*1)
-	VMOVUPS      Z22, 64(BX)(DX*1)
-	VMOVUPS      Z23, K1, 128(BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, K1, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, K1, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, K1, 128(AX)(CX*2)
+	VMOVUPS Z9, (AX)(BX*1)
+	VMOVUPS Z10, 64(AX)(BX*1)
+	VMOVUPS Z11, K1, 128(AX)(BX*1)
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	VMOVUPS Z14, K1, 128(SI)
+	VMOVUPS Z15, (SI)(CX*1)
+	VMOVUPS Z16, 64(SI)(CX*1)
+	VMOVUPS Z17, K1, 128(SI)(CX*1)
+	VMOVUPS Z18, (SI)(CX*2)
+	VMOVUPS Z19, 64(SI)(CX*2)
+	VMOVUPS Z20, K1, 128(SI)(CX*2)
+	VMOVUPS Z21, (SI)(BX*1)
+	VMOVUPS Z22, 64(SI)(BX*1)
+	VMOVUPS Z23, K1, 128(SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -5036,128 +5029,128 @@ TEXT ·outer8x32F16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS   (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VMOVUPS   (AX)(CX*1), Z2
 	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
 	VMOVUPS   (AX)(CX*2), Z4
 	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
-	VMOVUPS   (AX)(DX*1), Z6
-	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	VMOVUPS   (BX)(CX*1), Z10
-	VMOVUPS.Z 64(BX)(CX*1), K1, Z11
-	VMOVUPS   (BX)(CX*2), Z12
-	VMOVUPS.Z 64(BX)(CX*2), K1, Z13
-	VMOVUPS   (BX)(DX*1), Z14
-	VMOVUPS.Z 64(BX)(DX*1), K1, Z15
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS   (AX)(BX*1), Z6
+	VMOVUPS.Z 64(AX)(BX*1), K1, Z7
+	VMOVUPS   (SI), Z8
+	VMOVUPS.Z 64(SI), K1, Z9
+	VMOVUPS   (SI)(CX*1), Z10
+	VMOVUPS.Z 64(SI)(CX*1), K1, Z11
+	VMOVUPS   (SI)(CX*2), Z12
+	VMOVUPS.Z 64(SI)(CX*2), K1, Z13
+	VMOVUPS   (SI)(BX*1), Z14
+	VMOVUPS.Z 64(SI)(BX*1), K1, Z15
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VCVTPH2PS    (SI), Z16
-	VCVTPH2PS.Z  32(SI), K1, Z17
-	PREFETCHT0   (SI)(R10*1)
-	VBROADCASTSS (AX), Z18
+	VCVTPH2PS    (R9), Z16
+	VCVTPH2PS.Z  32(R9), K1, Z17
+	PREFETCHT0   (R9)(R13*1)
+	VBROADCASTSS (CX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (AX)(CX*1), Z18
+	VBROADCASTSS (CX)(BX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (AX)(CX*2), Z18
+	VBROADCASTSS (CX)(BX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (AX)(DX*1), Z18
+	VBROADCASTSS (CX)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (BX), Z18
+	VBROADCASTSS (R8), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (BX)(CX*1), Z18
+	VBROADCASTSS (R8)(BX*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (BX)(CX*2), Z18
+	VBROADCASTSS (R8)(BX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (BX)(DX*1), Z18
+	VBROADCASTSS (R8)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, K1, 64(AX)
-	VMOVUPS      Z2, (AX)(CX*1)
-	VMOVUPS      Z3, K1, 64(AX)(CX*1)
-	VMOVUPS      Z4, (AX)(CX*2)
-	VMOVUPS      Z5, K1, 64(AX)(CX*2)
-	VMOVUPS      Z6, (AX)(DX*1)
-	VMOVUPS      Z7, K1, 64(AX)(DX*1)
-	VMOVUPS      Z8, (BX)
-	VMOVUPS      Z9, K1, 64(BX)
-	VMOVUPS      Z10, (BX)(CX*1)
-	VMOVUPS      Z11, K1, 64(BX)(CX*1)
-	VMOVUPS      Z12, (BX)(CX*2)
-	VMOVUPS      Z13, K1, 64(BX)(CX*2)
-	VMOVUPS      Z14, (BX)(DX*1)
-	VMOVUPS      Z15, K1, 64(BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	VMOVUPS Z2, (AX)(CX*1)
+	VMOVUPS Z3, K1, 64(AX)(CX*1)
+	VMOVUPS Z4, (AX)(CX*2)
+	VMOVUPS Z5, K1, 64(AX)(CX*2)
+	VMOVUPS Z6, (AX)(BX*1)
+	VMOVUPS Z7, K1, 64(AX)(BX*1)
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, K1, 64(SI)
+	VMOVUPS Z10, (SI)(CX*1)
+	VMOVUPS Z11, K1, 64(SI)(CX*1)
+	VMOVUPS Z12, (SI)(CX*2)
+	VMOVUPS Z13, K1, 64(SI)(CX*2)
+	VMOVUPS Z14, (SI)(BX*1)
+	VMOVUPS Z15, K1, 64(SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -5375,95 +5368,102 @@ TEXT ·outer8x16F16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (AX)(CX*1), K1, Z1
 	VMOVUPS.Z (AX)(CX*2), K1, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VMOVUPS.Z (BX), K1, Z4
-	VMOVUPS.Z (BX)(CX*1), K1, Z5
-	VMOVUPS.Z (BX)(CX*2), K1, Z6
-	VMOVUPS.Z (BX)(DX*1), K1, Z7
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS.Z (AX)(BX*1), K1, Z3
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS.Z (SI)(CX*1), K1, Z5
+	VMOVUPS.Z (SI)(CX*2), K1, Z6
+	VMOVUPS.Z (SI)(BX*1), K1, Z7
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VCVTPH2PS.Z  (SI), K1, Z8
-	PREFETCHT0   (SI)(R10*1)
-	VBROADCASTSS (AX), Z9
+	VCVTPH2PS.Z  (R9), K1, Z8
+	PREFETCHT0   (R9)(R13*1)
+	VBROADCASTSS (CX), Z9
 	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (AX)(CX*1), Z9
+	VBROADCASTSS (CX)(BX*1), Z9
 	VFMADD231PS  Z8, Z9, Z1
-	VBROADCASTSS (AX)(CX*2), Z9
+	VBROADCASTSS (CX)(BX*2), Z9
 	VFMADD231PS  Z8, Z9, Z2
-	VBROADCASTSS (AX)(DX*1), Z9
+	VBROADCASTSS (CX)(SI*1), Z9
 	VFMADD231PS  Z8, Z9, Z3
-	VBROADCASTSS (BX), Z9
+	VBROADCASTSS (R8), Z9
 	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (BX)(CX*1), Z9
+	VBROADCASTSS (R8)(BX*1), Z9
 	VFMADD231PS  Z8, Z9, Z5
-	VBROADCASTSS (BX)(CX*2), Z9
+	VBROADCASTSS (R8)(BX*2), Z9
 	VFMADD231PS  Z8, Z9, Z6
-	VBROADCASTSS (BX)(DX*1), Z9
+	VBROADCASTSS (R8)(SI*1), Z9
 	VFMADD231PS  Z8, Z9, Z7
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(CX*1)
-	VMOVUPS      Z2, K1, (AX)(CX*2)
-	VMOVUPS      Z3, K1, (AX)(DX*1)
-	VMOVUPS      Z4, K1, (BX)
-	VMOVUPS      Z5, K1, (BX)(CX*1)
-	VMOVUPS      Z6, K1, (BX)(CX*2)
-	VMOVUPS      Z7, K1, (BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K1, (AX)(CX*1)
+	VMOVUPS Z2, K1, (AX)(CX*2)
+	VMOVUPS Z3, K1, (AX)(BX*1)
+	VMOVUPS Z4, K1, (SI)
+	VMOVUPS Z5, K1, (SI)(CX*1)
+	VMOVUPS Z6, K1, (SI)(CX*2)
+	VMOVUPS Z7, K1, (SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -7574,46 +7574,17 @@ TEXT ·outer8x48BF16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 128(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 128(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 128(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	PREFETCHT0 128(SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 128(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 128(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 128(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	PREFETCHT0 128(SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS   (AX), Z0
 	VMOVUPS   64(AX), Z1
 	VMOVUPS.Z 128(AX), K1, Z2
@@ -7623,116 +7594,138 @@ short:
 	VMOVUPS   (AX)(CX*2), Z6
 	VMOVUPS   64(AX)(CX*2), Z7
 	VMOVUPS.Z 128(AX)(CX*2), K1, Z8
-	VMOVUPS   (AX)(DX*1), Z9
-	VMOVUPS   64(AX)(DX*1), Z10
-	VMOVUPS.Z 128(AX)(DX*1), K1, Z11
-	VMOVUPS   (BX), Z12
-	VMOVUPS   64(BX), Z13
-	VMOVUPS.Z 128(BX), K1, Z14
-	VMOVUPS   (BX)(CX*1), Z15
-	VMOVUPS   64(BX)(CX*1), Z16
-	VMOVUPS.Z 128(BX)(CX*1), K1, Z17
-	VMOVUPS   (BX)(CX*2), Z18
-	VMOVUPS   64(BX)(CX*2), Z19
-	VMOVUPS.Z 128(BX)(CX*2), K1, Z20
-	VMOVUPS   (BX)(DX*1), Z21
-	VMOVUPS   64(BX)(DX*1), Z22
-	VMOVUPS.Z 128(BX)(DX*1), K1, Z23
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS   (AX)(BX*1), Z9
+	VMOVUPS   64(AX)(BX*1), Z10
+	VMOVUPS.Z 128(AX)(BX*1), K1, Z11
+	VMOVUPS   (SI), Z12
+	VMOVUPS   64(SI), Z13
+	VMOVUPS.Z 128(SI), K1, Z14
+	VMOVUPS   (SI)(CX*1), Z15
+	VMOVUPS   64(SI)(CX*1), Z16
+	VMOVUPS.Z 128(SI)(CX*1), K1, Z17
+	VMOVUPS   (SI)(CX*2), Z18
+	VMOVUPS   64(SI)(CX*2), Z19
+	VMOVUPS.Z 128(SI)(CX*2), K1, Z20
+	VMOVUPS   (SI)(BX*1), Z21
+	VMOVUPS   64(SI)(BX*1), Z22
+	VMOVUPS.Z 128(SI)(BX*1), K1, Z23
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	PREFETCHT0 128(DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VPMOVZXWD    (SI), Z24
+	VPMOVZXWD    (R9), Z24
 	VPSLLD       $0x10, Z24, Z24
-	VPMOVZXWD    32(SI), Z25
+	VPMOVZXWD    32(R9), Z25
 	VPSLLD       $0x10, Z25, Z25
-	VPMOVZXWD.Z  64(SI), K1, Z26
+	VPMOVZXWD.Z  64(R9), K1, Z26
 	VPSLLD       $0x10, Z26, Z26
-	PREFETCHT0   (SI)(R10*1)
-	PREFETCHT0   64(SI)(R10*1)
-	VBROADCASTSS (AX), Z27
+	PREFETCHT0   (R9)(R13*1)
+	PREFETCHT0   64(R9)(R13*1)
+	VBROADCASTSS (CX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
 	VFMADD231PS  Z26, Z27, Z2
-	VBROADCASTSS (AX)(CX*1), Z27
+	VBROADCASTSS (CX)(BX*1), Z27
 	VFMADD231PS  Z24, Z27, Z3
 	VFMADD231PS  Z25, Z27, Z4
 	VFMADD231PS  Z26, Z27, Z5
-	VBROADCASTSS (AX)(CX*2), Z27
+	VBROADCASTSS (CX)(BX*2), Z27
 	VFMADD231PS  Z24, Z27, Z6
 	VFMADD231PS  Z25, Z27, Z7
 	VFMADD231PS  Z26, Z27, Z8
-	VBROADCASTSS (AX)(DX*1), Z27
+	VBROADCASTSS (CX)(SI*1), Z27
 	VFMADD231PS  Z24, Z27, Z9
 	VFMADD231PS  Z25, Z27, Z10
 	VFMADD231PS  Z26, Z27, Z11
-	VBROADCASTSS (BX), Z27
+	VBROADCASTSS (R8), Z27
 	VFMADD231PS  Z24, Z27, Z12
 	VFMADD231PS  Z25, Z27, Z13
 	VFMADD231PS  Z26, Z27, Z14
-	VBROADCASTSS (BX)(CX*1), Z27
+	VBROADCASTSS (R8)(BX*1), Z27
 	VFMADD231PS  Z24, Z27, Z15
 	VFMADD231PS  Z25, Z27, Z16
 	VFMADD231PS  Z26, Z27, Z17
-	VBROADCASTSS (BX)(CX*2), Z27
+	VBROADCASTSS (R8)(BX*2), Z27
 	VFMADD231PS  Z24, Z27, Z18
 	VFMADD231PS  Z25, Z27, Z19
 	VFMADD231PS  Z26, Z27, Z20
-	VBROADCASTSS (BX)(DX*1), Z27
+	VBROADCASTSS (R8)(SI*1), Z27
 	VFMADD231PS  Z24, Z27, Z21
 	VFMADD231PS  Z25, Z27, Z22
 	VFMADD231PS  Z26, Z27, Z23
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, 64(AX)
-	VMOVUPS      Z2, K1, 128(AX)
-	VMOVUPS      Z3, (AX)(CX*1)
-	VMOVUPS      Z4, 64(AX)(CX*1)
-	VMOVUPS      Z5, K1, 128(AX)(CX*1)
-	VMOVUPS      Z6, (AX)(CX*2)
-	VMOVUPS      Z7, 64(AX)(CX*2)
-	VMOVUPS      Z8, K1, 128(AX)(CX*2)
-	VMOVUPS      Z9, (AX)(DX*1)
-	VMOVUPS      Z10, 64(AX)(DX*1)
-	VMOVUPS      Z11, K1, 128(AX)(DX*1)
-	VMOVUPS      Z12, (BX)
-	VMOVUPS      Z13, 64(BX)
-	VMOVUPS      Z14, K1, 128(BX)
-	VMOVUPS      Z15, (BX)(CX*1)
-	VMOVUPS      Z16, 64(BX)(CX*1)
-	VMOVUPS      Z17, K1, 128(BX)(CX*1)
-	VMOVUPS      Z18, (BX)(CX*2)
-	VMOVUPS      Z19, 64(BX)(CX*2)
-	VMOVUPS      Z20, K1, 128(BX)(CX*2)
-	VMOVUPS      Z21, (BX)(DX*1)
-	VMOVUPS      Z22, 64(BX)(DX*1)
-	VMOVUPS      Z23, K1, 128(BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, 64(AX)
+	VMOVUPS Z2, K1, 128(AX)
+	VMOVUPS Z3, (AX)(CX*1)
+	VMOVUPS Z4, 64(AX)(CX*1)
+	VMOVUPS Z5, K1, 128(AX)(CX*1)
+	VMOVUPS Z6, (AX)(CX*2)
+	VMOVUPS Z7, 64(AX)(CX*2)
+	VMOVUPS Z8, K1, 128(AX)(CX*2)
+	VMOVUPS Z9, (AX)(BX*1)
+	VMOVUPS Z10, 64(AX)(BX*1)
+	VMOVUPS Z11, K1, 128(AX)(BX*1)
+	VMOVUPS Z12, (SI)
+	VMOVUPS Z13, 64(SI)
+	VMOVUPS Z14, K1, 128(SI)
+	VMOVUPS Z15, (SI)(CX*1)
+	VMOVUPS Z16, 64(SI)(CX*1)
+	VMOVUPS Z17, K1, 128(SI)(CX*1)
+	VMOVUPS Z18, (SI)(CX*2)
+	VMOVUPS Z19, 64(SI)(CX*2)
+	VMOVUPS Z20, K1, 128(SI)(CX*2)
+	VMOVUPS Z21, (SI)(BX*1)
+	VMOVUPS Z22, 64(SI)(BX*1)
+	VMOVUPS Z23, K1, 128(SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -8000,130 +7993,130 @@ TEXT ·outer8x32BF16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 64(SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 64(SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 64(SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	PREFETCHT0 64(SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS   (AX), Z0
 	VMOVUPS.Z 64(AX), K1, Z1
 	VMOVUPS   (AX)(CX*1), Z2
 	VMOVUPS.Z 64(AX)(CX*1), K1, Z3
 	VMOVUPS   (AX)(CX*2), Z4
 	VMOVUPS.Z 64(AX)(CX*2), K1, Z5
-	VMOVUPS   (AX)(DX*1), Z6
-	VMOVUPS.Z 64(AX)(DX*1), K1, Z7
-	VMOVUPS   (BX), Z8
-	VMOVUPS.Z 64(BX), K1, Z9
-	VMOVUPS   (BX)(CX*1), Z10
-	VMOVUPS.Z 64(BX)(CX*1), K1, Z11
-	VMOVUPS   (BX)(CX*2), Z12
-	VMOVUPS.Z 64(BX)(CX*2), K1, Z13
-	VMOVUPS   (BX)(DX*1), Z14
-	VMOVUPS.Z 64(BX)(DX*1), K1, Z15
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS   (AX)(BX*1), Z6
+	VMOVUPS.Z 64(AX)(BX*1), K1, Z7
+	VMOVUPS   (SI), Z8
+	VMOVUPS.Z 64(SI), K1, Z9
+	VMOVUPS   (SI)(CX*1), Z10
+	VMOVUPS.Z 64(SI)(CX*1), K1, Z11
+	VMOVUPS   (SI)(CX*2), Z12
+	VMOVUPS.Z 64(SI)(CX*2), K1, Z13
+	VMOVUPS   (SI)(BX*1), Z14
+	VMOVUPS.Z 64(SI)(BX*1), K1, Z15
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	PREFETCHT0 64(DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VPMOVZXWD    (SI), Z16
+	VPMOVZXWD    (R9), Z16
 	VPSLLD       $0x10, Z16, Z16
-	VPMOVZXWD.Z  32(SI), K1, Z17
+	VPMOVZXWD.Z  32(R9), K1, Z17
 	VPSLLD       $0x10, Z17, Z17
-	PREFETCHT0   (SI)(R10*1)
-	VBROADCASTSS (AX), Z18
+	PREFETCHT0   (R9)(R13*1)
+	VBROADCASTSS (CX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
-	VBROADCASTSS (AX)(CX*1), Z18
+	VBROADCASTSS (CX)(BX*1), Z18
 	VFMADD231PS  Z16, Z18, Z2
 	VFMADD231PS  Z17, Z18, Z3
-	VBROADCASTSS (AX)(CX*2), Z18
+	VBROADCASTSS (CX)(BX*2), Z18
 	VFMADD231PS  Z16, Z18, Z4
 	VFMADD231PS  Z17, Z18, Z5
-	VBROADCASTSS (AX)(DX*1), Z18
+	VBROADCASTSS (CX)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z6
 	VFMADD231PS  Z17, Z18, Z7
-	VBROADCASTSS (BX), Z18
+	VBROADCASTSS (R8), Z18
 	VFMADD231PS  Z16, Z18, Z8
 	VFMADD231PS  Z17, Z18, Z9
-	VBROADCASTSS (BX)(CX*1), Z18
+	VBROADCASTSS (R8)(BX*1), Z18
 	VFMADD231PS  Z16, Z18, Z10
 	VFMADD231PS  Z17, Z18, Z11
-	VBROADCASTSS (BX)(CX*2), Z18
+	VBROADCASTSS (R8)(BX*2), Z18
 	VFMADD231PS  Z16, Z18, Z12
 	VFMADD231PS  Z17, Z18, Z13
-	VBROADCASTSS (BX)(DX*1), Z18
+	VBROADCASTSS (R8)(SI*1), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, (AX)
-	VMOVUPS      Z1, K1, 64(AX)
-	VMOVUPS      Z2, (AX)(CX*1)
-	VMOVUPS      Z3, K1, 64(AX)(CX*1)
-	VMOVUPS      Z4, (AX)(CX*2)
-	VMOVUPS      Z5, K1, 64(AX)(CX*2)
-	VMOVUPS      Z6, (AX)(DX*1)
-	VMOVUPS      Z7, K1, 64(AX)(DX*1)
-	VMOVUPS      Z8, (BX)
-	VMOVUPS      Z9, K1, 64(BX)
-	VMOVUPS      Z10, (BX)(CX*1)
-	VMOVUPS      Z11, K1, 64(BX)(CX*1)
-	VMOVUPS      Z12, (BX)(CX*2)
-	VMOVUPS      Z13, K1, 64(BX)(CX*2)
-	VMOVUPS      Z14, (BX)(DX*1)
-	VMOVUPS      Z15, K1, 64(BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, (AX)
+	VMOVUPS Z1, K1, 64(AX)
+	VMOVUPS Z2, (AX)(CX*1)
+	VMOVUPS Z3, K1, 64(AX)(CX*1)
+	VMOVUPS Z4, (AX)(CX*2)
+	VMOVUPS Z5, K1, 64(AX)(CX*2)
+	VMOVUPS Z6, (AX)(BX*1)
+	VMOVUPS Z7, K1, 64(AX)(BX*1)
+	VMOVUPS Z8, (SI)
+	VMOVUPS Z9, K1, 64(SI)
+	VMOVUPS Z10, (SI)(CX*1)
+	VMOVUPS Z11, K1, 64(SI)(CX*1)
+	VMOVUPS Z12, (SI)(CX*2)
+	VMOVUPS Z13, K1, 64(SI)(CX*2)
+	VMOVUPS Z14, (SI)(BX*1)
+	VMOVUPS Z15, K1, 64(SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -8349,96 +8342,103 @@ TEXT ·outer8x16BF16AVX512(SB), NOSPLIT, $0-88
 	KMOVW CX, K1
 
 rows8:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x08
-	JL         rows4
-	SUBQ       $0x08, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	LEAQ       (CX)(CX*4), BX
-	LEAQ       (AX)(CX*4), BX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-	LEAQ       (BX)(CX*8), SI
-	PREFETCHT0 (SI)
-	PREFETCHT0 (SI)(CX*1)
-	PREFETCHT0 (SI)(CX*2)
-	PREFETCHT0 (SI)(DX*1)
-
-short:
+	MOVQ      rows+40(FP), AX
+	CMPQ      AX, $0x08
+	JL        rows4
+	SUBQ      $0x08, AX
+	MOVQ      AX, rows+40(FP)
+	MOVQ      dst+0(FP), AX
+	MOVQ      dstStride+8(FP), CX
+	LEAQ      (CX)(CX*2), BX
+	LEAQ      (CX)(CX*4), SI
+	LEAQ      (AX)(CX*4), SI
+	LEAQ      (AX)(CX*8), DI
 	VMOVUPS.Z (AX), K1, Z0
 	VMOVUPS.Z (AX)(CX*1), K1, Z1
 	VMOVUPS.Z (AX)(CX*2), K1, Z2
-	VMOVUPS.Z (AX)(DX*1), K1, Z3
-	VMOVUPS.Z (BX), K1, Z4
-	VMOVUPS.Z (BX)(CX*1), K1, Z5
-	VMOVUPS.Z (BX)(CX*2), K1, Z6
-	VMOVUPS.Z (BX)(DX*1), K1, Z7
-	MOVQ      x+16(FP), AX
-	MOVQ      xStride+24(FP), CX
-	LEAQ      (CX)(CX*2), DX
-	LEAQ      (CX)(CX*4), BX
-	LEAQ      (AX)(CX*4), BX
-	MOVQ      w+48(FP), SI
-	MOVQ      n+64(FP), DI
-	MOVQ      wStride+56(FP), R8
-	MOVQ      xStep+32(FP), R9
-	MOVQ      ahead+80(FP), R10
+	VMOVUPS.Z (AX)(BX*1), K1, Z3
+	VMOVUPS.Z (SI), K1, Z4
+	VMOVUPS.Z (SI)(CX*1), K1, Z5
+	VMOVUPS.Z (SI)(CX*2), K1, Z6
+	VMOVUPS.Z (SI)(BX*1), K1, Z7
+	MOVQ      x+16(FP), CX
+	MOVQ      xStride+24(FP), BX
+	LEAQ      (BX)(BX*2), SI
+	LEAQ      (BX)(BX*4), AX
+	LEAQ      (CX)(BX*4), R8
+	MOVQ      w+48(FP), R9
+	MOVQ      n+64(FP), R10
+	MOVQ      wStride+56(FP), R11
+	MOVQ      xStep+32(FP), R12
+	MOVQ      ahead+80(FP), R13
+	XORQ      AX, AX
+	CMPQ      R10, $0x40
+	JL        loop8
+	MOVQ      R10, DX
+	SHRQ      $0x04, DX
+	MOVQ      $+8, AX
+
+stretch:
+	PREFETCHT0 (DI)
+	ADDQ       dstStride+8(FP), DI
+	MOVQ       DX, R10
 
 loop8:
-	VPMOVZXWD.Z  (SI), K1, Z8
+	VPMOVZXWD.Z  (R9), K1, Z8
 	VPSLLD       $0x10, Z8, Z8
-	PREFETCHT0   (SI)(R10*1)
-	VBROADCASTSS (AX), Z9
+	PREFETCHT0   (R9)(R13*1)
+	VBROADCASTSS (CX), Z9
 	VFMADD231PS  Z8, Z9, Z0
-	VBROADCASTSS (AX)(CX*1), Z9
+	VBROADCASTSS (CX)(BX*1), Z9
 	VFMADD231PS  Z8, Z9, Z1
-	VBROADCASTSS (AX)(CX*2), Z9
+	VBROADCASTSS (CX)(BX*2), Z9
 	VFMADD231PS  Z8, Z9, Z2
-	VBROADCASTSS (AX)(DX*1), Z9
+	VBROADCASTSS (CX)(SI*1), Z9
 	VFMADD231PS  Z8, Z9, Z3
-	VBROADCASTSS (BX), Z9
+	VBROADCASTSS (R8), Z9
 	VFMADD231PS  Z8, Z9, Z4
-	VBROADCASTSS (BX)(CX*1), Z9
+	VBROADCASTSS (R8)(BX*1), Z9
 	VFMADD231PS  Z8, Z9, Z5
-	VBROADCASTSS (BX)(CX*2), Z9
+	VBROADCASTSS (R8)(BX*2), Z9
 	VFMADD231PS  Z8, Z9, Z6
-	VBROADCASTSS (BX)(DX*1), Z9
+	VBROADCASTSS (R8)(SI*1), Z9
 	VFMADD231PS  Z8, Z9, Z7
-	ADDQ         R8, SI
-	ADDQ         R9, AX
-	ADDQ         R9, BX
-	DECQ         DI
+	ADDQ         R11, R9
+	ADDQ         R12, CX
+	ADDQ         R12, R8
+	DECQ         R10
 	JNZ          loop8
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	LEAQ         (CX)(CX*4), BX
-	LEAQ         (AX)(CX*4), BX
-	VMOVUPS      Z0, K1, (AX)
-	VMOVUPS      Z1, K1, (AX)(CX*1)
-	VMOVUPS      Z2, K1, (AX)(CX*2)
-	VMOVUPS      Z3, K1, (AX)(DX*1)
-	VMOVUPS      Z4, K1, (BX)
-	VMOVUPS      Z5, K1, (BX)(CX*1)
-	VMOVUPS      Z6, K1, (BX)(CX*2)
-	VMOVUPS      Z7, K1, (BX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*8), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows8
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R10
+	SHLQ         $0x03, DX
+	SUBQ         DX, R10
+	JMP          loop8
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (CX)(CX*2), BX
+	LEAQ    (CX)(CX*4), SI
+	LEAQ    (AX)(CX*4), SI
+	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z1, K1, (AX)(CX*1)
+	VMOVUPS Z2, K1, (AX)(CX*2)
+	VMOVUPS Z3, K1, (AX)(BX*1)
+	VMOVUPS Z4, K1, (SI)
+	VMOVUPS Z5, K1, (SI)(CX*1)
+	VMOVUPS Z6, K1, (SI)(CX*2)
+	VMOVUPS Z7, K1, (SI)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), CX
+	LEAQ    (AX)(CX*8), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows8
 
 rows4:
 	MOVQ      rows+40(FP), AX
@@ -13282,98 +13282,107 @@ TEXT ·outer4x24F32AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x04
-	JL         rows3
-	SUBQ       $0x04, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*4), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(CX*1)
-	PREFETCHT0 64(BX)(CX*1)
-	PREFETCHT0 (BX)(CX*2)
-	PREFETCHT0 64(BX)(CX*2)
-	PREFETCHT0 (BX)(DX*1)
-	PREFETCHT0 64(BX)(DX*1)
-
-short:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows3
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (AX)(DX*4), SI
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
-	VMOVUPS (AX)(CX*1), Y3
-	VMOVUPS 32(AX)(CX*1), Y4
-	VMOVUPS 64(AX)(CX*1), Y5
-	VMOVUPS (AX)(CX*2), Y6
-	VMOVUPS 32(AX)(CX*2), Y7
-	VMOVUPS 64(AX)(CX*2), Y8
-	VMOVUPS (AX)(DX*1), Y9
-	VMOVUPS 32(AX)(DX*1), Y10
-	VMOVUPS 64(AX)(DX*1), Y11
-	MOVQ    x+16(FP), AX
-	MOVQ    xStride+24(FP), CX
-	LEAQ    (CX)(CX*2), DX
-	MOVQ    w+48(FP), BX
-	MOVQ    n+64(FP), SI
-	MOVQ    wStride+56(FP), DI
-	MOVQ    xStep+32(FP), R8
-	MOVQ    ahead+80(FP), R9
+	VMOVUPS (AX)(DX*1), Y3
+	VMOVUPS 32(AX)(DX*1), Y4
+	VMOVUPS 64(AX)(DX*1), Y5
+	VMOVUPS (AX)(DX*2), Y6
+	VMOVUPS 32(AX)(DX*2), Y7
+	VMOVUPS 64(AX)(DX*2), Y8
+	VMOVUPS (AX)(BX*1), Y9
+	VMOVUPS 32(AX)(BX*1), Y10
+	VMOVUPS 64(AX)(BX*1), Y11
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), DI
+	MOVQ    w+48(FP), R8
+	MOVQ    n+64(FP), R9
+	MOVQ    wStride+56(FP), R10
+	MOVQ    xStep+32(FP), R11
+	MOVQ    ahead+80(FP), R12
+	XORQ    AX, AX
+	CMPQ    R9, $0x40
+	JL      loop4
+	MOVQ    R9, CX
+	SHRQ    $0x04, CX
+	MOVQ    $+4, AX
+
+stretch:
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       dstStride+8(FP), SI
+	MOVQ       CX, R9
 
 loop4:
-	VMOVUPS      (BX), Y12
-	VMOVUPS      32(BX), Y13
-	VMOVUPS      64(BX), Y14
-	PREFETCHT0   (BX)(R9*1)
-	PREFETCHT0   64(BX)(R9*1)
-	VBROADCASTSS (AX), Y15
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VMOVUPS      64(R8), Y14
+	PREFETCHT0   (R8)(R12*1)
+	PREFETCHT0   64(R8)(R12*1)
+	VBROADCASTSS (DX), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (AX)(CX*1), Y15
+	VBROADCASTSS (DX)(BX*1), Y15
 	VFMADD231PS  Y12, Y15, Y3
 	VFMADD231PS  Y13, Y15, Y4
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (AX)(CX*2), Y15
+	VBROADCASTSS (DX)(BX*2), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (AX)(DX*1), Y15
+	VBROADCASTSS (DX)(DI*1), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         DI, BX
-	ADDQ         R8, AX
-	DECQ         SI
+	ADDQ         R10, R8
+	ADDQ         R11, DX
+	DECQ         R9
 	JNZ          loop4
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, (AX)(CX*1)
-	VMOVUPS      Y4, 32(AX)(CX*1)
-	VMOVUPS      Y5, 64(AX)(CX*1)
-	VMOVUPS      Y6, (AX)(CX*2)
-	VMOVUPS      Y7, 32(AX)(CX*2)
-	VMOVUPS      Y8, 64(AX)(CX*2)
-	VMOVUPS      Y9, (AX)(DX*1)
-	VMOVUPS      Y10, 32(AX)(DX*1)
-	VMOVUPS      Y11, 64(AX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows4
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R9
+	SHLQ         $0x02, CX
+	SUBQ         CX, R9
+	JMP          loop4
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, (AX)(DX*1)
+	VMOVUPS Y4, 32(AX)(DX*1)
+	VMOVUPS Y5, 64(AX)(DX*1)
+	VMOVUPS Y6, (AX)(DX*2)
+	VMOVUPS Y7, 32(AX)(DX*2)
+	VMOVUPS Y8, 64(AX)(DX*2)
+	VMOVUPS Y9, (AX)(BX*1)
+	VMOVUPS Y10, 32(AX)(BX*1)
+	VMOVUPS Y11, 64(AX)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows4
 
 rows3:
 	MOVQ    rows+40(FP), AX
@@ -13543,80 +13552,92 @@ TEXT ·outer4x16F32AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x04
-	JL         rows3
-	SUBQ       $0x04, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*4), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)(CX*1)
-	PREFETCHT0 (BX)(CX*2)
-	PREFETCHT0 (BX)(DX*1)
-
-short:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows3
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (AX)(DX*4), SI
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
-	VMOVUPS (AX)(CX*1), Y2
-	VMOVUPS 32(AX)(CX*1), Y3
-	VMOVUPS (AX)(CX*2), Y4
-	VMOVUPS 32(AX)(CX*2), Y5
-	VMOVUPS (AX)(DX*1), Y6
-	VMOVUPS 32(AX)(DX*1), Y7
-	MOVQ    x+16(FP), AX
-	MOVQ    xStride+24(FP), CX
-	LEAQ    (CX)(CX*2), DX
-	MOVQ    w+48(FP), BX
-	MOVQ    n+64(FP), SI
-	MOVQ    wStride+56(FP), DI
-	MOVQ    xStep+32(FP), R8
-	MOVQ    ahead+80(FP), R9
+	VMOVUPS (AX)(DX*1), Y2
+	VMOVUPS 32(AX)(DX*1), Y3
+	VMOVUPS (AX)(DX*2), Y4
+	VMOVUPS 32(AX)(DX*2), Y5
+	VMOVUPS (AX)(BX*1), Y6
+	VMOVUPS 32(AX)(BX*1), Y7
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), DI
+	MOVQ    w+48(FP), R8
+	MOVQ    n+64(FP), R9
+	MOVQ    wStride+56(FP), R10
+	MOVQ    xStep+32(FP), R11
+	MOVQ    ahead+80(FP), R12
+	XORQ    AX, AX
+	CMPQ    R9, $0x40
+	JL      loop4
+	MOVQ    R9, CX
+	SHRQ    $0x04, CX
+	MOVQ    $+4, AX
+
+stretch:
+	PREFETCHT0 (SI)
+	ADDQ       dstStride+8(FP), SI
+	MOVQ       CX, R9
 
 loop4:
-	VMOVUPS      (BX), Y8
-	VMOVUPS      32(BX), Y9
-	PREFETCHT0   (BX)(R9*1)
-	VBROADCASTSS (AX), Y10
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	PREFETCHT0   (R8)(R12*1)
+	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (AX)(CX*1), Y10
+	VBROADCASTSS (DX)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (AX)(CX*2), Y10
+	VBROADCASTSS (DX)(BX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (AX)(DX*1), Y10
+	VBROADCASTSS (DX)(DI*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DI, BX
-	ADDQ         R8, AX
-	DECQ         SI
+	ADDQ         R10, R8
+	ADDQ         R11, DX
+	DECQ         R9
 	JNZ          loop4
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, (AX)(CX*1)
-	VMOVUPS      Y3, 32(AX)(CX*1)
-	VMOVUPS      Y4, (AX)(CX*2)
-	VMOVUPS      Y5, 32(AX)(CX*2)
-	VMOVUPS      Y6, (AX)(DX*1)
-	VMOVUPS      Y7, 32(AX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows4
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R9
+	SHLQ         $0x02, CX
+	SUBQ         CX, R9
+	JMP          loop4
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(DX*1)
+	VMOVUPS Y3, 32(AX)(DX*1)
+	VMOVUPS Y4, (AX)(DX*2)
+	VMOVUPS Y5, 32(AX)(DX*2)
+	VMOVUPS Y6, (AX)(BX*1)
+	VMOVUPS Y7, 32(AX)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows4
 
 rows3:
 	MOVQ    rows+40(FP), AX
@@ -13772,60 +13793,72 @@ rows4:
 	MOVQ       AX, rows+40(FP)
 	MOVQ       dst+0(FP), AX
 	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*4), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)(CX*1)
-	PREFETCHT0 (BX)(CX*2)
-	PREFETCHT0 (BX)(DX*1)
-
-short:
+	LEAQ       (CX)(CX*2), BX
+	LEAQ       (AX)(CX*4), SI
 	VMASKMOVPS (AX), Y0, Y1
 	VMASKMOVPS (AX)(CX*1), Y0, Y2
 	VMASKMOVPS (AX)(CX*2), Y0, Y3
-	VMASKMOVPS (AX)(DX*1), Y0, Y4
-	MOVQ       x+16(FP), AX
-	MOVQ       xStride+24(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	MOVQ       w+48(FP), BX
-	MOVQ       n+64(FP), SI
-	MOVQ       wStride+56(FP), DI
-	MOVQ       xStep+32(FP), R8
-	MOVQ       ahead+80(FP), R9
+	VMASKMOVPS (AX)(BX*1), Y0, Y4
+	MOVQ       x+16(FP), CX
+	MOVQ       xStride+24(FP), BX
+	LEAQ       (BX)(BX*2), DI
+	MOVQ       w+48(FP), R8
+	MOVQ       n+64(FP), R9
+	MOVQ       wStride+56(FP), R10
+	MOVQ       xStep+32(FP), R11
+	MOVQ       ahead+80(FP), R12
+	XORQ       AX, AX
+	CMPQ       R9, $0x40
+	JL         loop4
+	MOVQ       R9, DX
+	SHRQ       $0x04, DX
+	MOVQ       $+4, AX
+
+stretch:
+	PREFETCHT0 (SI)
+	ADDQ       dstStride+8(FP), SI
+	MOVQ       DX, R9
 
 loop4:
-	VMASKMOVPS   (BX), Y0, Y5
-	PREFETCHT0   (BX)(R9*1)
-	VBROADCASTSS (AX), Y6
+	VMASKMOVPS   (R8), Y0, Y5
+	PREFETCHT0   (R8)(R12*1)
+	VBROADCASTSS (CX), Y6
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (AX)(CX*1), Y6
+	VBROADCASTSS (CX)(BX*1), Y6
 	VFMADD231PS  Y5, Y6, Y2
-	VBROADCASTSS (AX)(CX*2), Y6
+	VBROADCASTSS (CX)(BX*2), Y6
 	VFMADD231PS  Y5, Y6, Y3
-	VBROADCASTSS (AX)(DX*1), Y6
+	VBROADCASTSS (CX)(DI*1), Y6
 	VFMADD231PS  Y5, Y6, Y4
-	ADDQ         DI, BX
-	ADDQ         R8, AX
-	DECQ         SI
+	ADDQ         R10, R8
+	ADDQ         R11, CX
+	DECQ         R9
 	JNZ          loop4
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMASKMOVPS   Y1, Y0, (AX)
-	VMASKMOVPS   Y2, Y0, (AX)(CX*1)
-	VMASKMOVPS   Y3, Y0, (AX)(CX*2)
-	VMASKMOVPS   Y4, Y0, (AX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows4
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R9
+	SHLQ         $0x02, DX
+	SUBQ         DX, R9
+	JMP          loop4
+
+done:
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (CX)(CX*2), BX
+	VMASKMOVPS Y1, Y0, (AX)
+	VMASKMOVPS Y2, Y0, (AX)(CX*1)
+	VMASKMOVPS Y3, Y0, (AX)(CX*2)
+	VMASKMOVPS Y4, Y0, (AX)(BX*1)
+	MOVQ       dst+0(FP), AX
+	MOVQ       dstStride+8(FP), CX
+	LEAQ       (AX)(CX*4), AX
+	MOVQ       AX, dst+0(FP)
+	MOVQ       x+16(FP), AX
+	MOVQ       xStride+24(FP), CX
+	LEAQ       (AX)(CX*4), AX
+	MOVQ       AX, x+16(FP)
+	JMP        rows4
 
 rows3:
 	MOVQ       rows+40(FP), AX
@@ -14969,97 +15002,106 @@ TEXT ·outer4x24F16AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x04
-	JL         rows3
-	SUBQ       $0x04, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*4), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(CX*1)
-	PREFETCHT0 64(BX)(CX*1)
-	PREFETCHT0 (BX)(CX*2)
-	PREFETCHT0 64(BX)(CX*2)
-	PREFETCHT0 (BX)(DX*1)
-	PREFETCHT0 64(BX)(DX*1)
-
-short:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows3
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (AX)(DX*4), SI
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
-	VMOVUPS (AX)(CX*1), Y3
-	VMOVUPS 32(AX)(CX*1), Y4
-	VMOVUPS 64(AX)(CX*1), Y5
-	VMOVUPS (AX)(CX*2), Y6
-	VMOVUPS 32(AX)(CX*2), Y7
-	VMOVUPS 64(AX)(CX*2), Y8
-	VMOVUPS (AX)(DX*1), Y9
-	VMOVUPS 32(AX)(DX*1), Y10
-	VMOVUPS 64(AX)(DX*1), Y11
-	MOVQ    x+16(FP), AX
-	MOVQ    xStride+24(FP), CX
-	LEAQ    (CX)(CX*2), DX
-	MOVQ    w+48(FP), BX
-	MOVQ    n+64(FP), SI
-	MOVQ    wStride+56(FP), DI
-	MOVQ    xStep+32(FP), R8
-	MOVQ    ahead+80(FP), R9
+	VMOVUPS (AX)(DX*1), Y3
+	VMOVUPS 32(AX)(DX*1), Y4
+	VMOVUPS 64(AX)(DX*1), Y5
+	VMOVUPS (AX)(DX*2), Y6
+	VMOVUPS 32(AX)(DX*2), Y7
+	VMOVUPS 64(AX)(DX*2), Y8
+	VMOVUPS (AX)(BX*1), Y9
+	VMOVUPS 32(AX)(BX*1), Y10
+	VMOVUPS 64(AX)(BX*1), Y11
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), DI
+	MOVQ    w+48(FP), R8
+	MOVQ    n+64(FP), R9
+	MOVQ    wStride+56(FP), R10
+	MOVQ    xStep+32(FP), R11
+	MOVQ    ahead+80(FP), R12
+	XORQ    AX, AX
+	CMPQ    R9, $0x40
+	JL      loop4
+	MOVQ    R9, CX
+	SHRQ    $0x04, CX
+	MOVQ    $+4, AX
+
+stretch:
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       dstStride+8(FP), SI
+	MOVQ       CX, R9
 
 loop4:
-	VCVTPH2PS    (BX), Y12
-	VCVTPH2PS    16(BX), Y13
-	VCVTPH2PS    32(BX), Y14
-	PREFETCHT0   (BX)(R9*1)
-	VBROADCASTSS (AX), Y15
+	VCVTPH2PS    (R8), Y12
+	VCVTPH2PS    16(R8), Y13
+	VCVTPH2PS    32(R8), Y14
+	PREFETCHT0   (R8)(R12*1)
+	VBROADCASTSS (DX), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (AX)(CX*1), Y15
+	VBROADCASTSS (DX)(BX*1), Y15
 	VFMADD231PS  Y12, Y15, Y3
 	VFMADD231PS  Y13, Y15, Y4
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (AX)(CX*2), Y15
+	VBROADCASTSS (DX)(BX*2), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (AX)(DX*1), Y15
+	VBROADCASTSS (DX)(DI*1), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         DI, BX
-	ADDQ         R8, AX
-	DECQ         SI
+	ADDQ         R10, R8
+	ADDQ         R11, DX
+	DECQ         R9
 	JNZ          loop4
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, (AX)(CX*1)
-	VMOVUPS      Y4, 32(AX)(CX*1)
-	VMOVUPS      Y5, 64(AX)(CX*1)
-	VMOVUPS      Y6, (AX)(CX*2)
-	VMOVUPS      Y7, 32(AX)(CX*2)
-	VMOVUPS      Y8, 64(AX)(CX*2)
-	VMOVUPS      Y9, (AX)(DX*1)
-	VMOVUPS      Y10, 32(AX)(DX*1)
-	VMOVUPS      Y11, 64(AX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows4
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R9
+	SHLQ         $0x02, CX
+	SUBQ         CX, R9
+	JMP          loop4
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, (AX)(DX*1)
+	VMOVUPS Y4, 32(AX)(DX*1)
+	VMOVUPS Y5, 64(AX)(DX*1)
+	VMOVUPS Y6, (AX)(DX*2)
+	VMOVUPS Y7, 32(AX)(DX*2)
+	VMOVUPS Y8, 64(AX)(DX*2)
+	VMOVUPS Y9, (AX)(BX*1)
+	VMOVUPS Y10, 32(AX)(BX*1)
+	VMOVUPS Y11, 64(AX)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows4
 
 rows3:
 	MOVQ    rows+40(FP), AX
@@ -15226,80 +15268,92 @@ TEXT ·outer4x16F16AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x04
-	JL         rows3
-	SUBQ       $0x04, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*4), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)(CX*1)
-	PREFETCHT0 (BX)(CX*2)
-	PREFETCHT0 (BX)(DX*1)
-
-short:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows3
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (AX)(DX*4), SI
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
-	VMOVUPS (AX)(CX*1), Y2
-	VMOVUPS 32(AX)(CX*1), Y3
-	VMOVUPS (AX)(CX*2), Y4
-	VMOVUPS 32(AX)(CX*2), Y5
-	VMOVUPS (AX)(DX*1), Y6
-	VMOVUPS 32(AX)(DX*1), Y7
-	MOVQ    x+16(FP), AX
-	MOVQ    xStride+24(FP), CX
-	LEAQ    (CX)(CX*2), DX
-	MOVQ    w+48(FP), BX
-	MOVQ    n+64(FP), SI
-	MOVQ    wStride+56(FP), DI
-	MOVQ    xStep+32(FP), R8
-	MOVQ    ahead+80(FP), R9
+	VMOVUPS (AX)(DX*1), Y2
+	VMOVUPS 32(AX)(DX*1), Y3
+	VMOVUPS (AX)(DX*2), Y4
+	VMOVUPS 32(AX)(DX*2), Y5
+	VMOVUPS (AX)(BX*1), Y6
+	VMOVUPS 32(AX)(BX*1), Y7
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), DI
+	MOVQ    w+48(FP), R8
+	MOVQ    n+64(FP), R9
+	MOVQ    wStride+56(FP), R10
+	MOVQ    xStep+32(FP), R11
+	MOVQ    ahead+80(FP), R12
+	XORQ    AX, AX
+	CMPQ    R9, $0x40
+	JL      loop4
+	MOVQ    R9, CX
+	SHRQ    $0x04, CX
+	MOVQ    $+4, AX
+
+stretch:
+	PREFETCHT0 (SI)
+	ADDQ       dstStride+8(FP), SI
+	MOVQ       CX, R9
 
 loop4:
-	VCVTPH2PS    (BX), Y8
-	VCVTPH2PS    16(BX), Y9
-	PREFETCHT0   (BX)(R9*1)
-	VBROADCASTSS (AX), Y10
+	VCVTPH2PS    (R8), Y8
+	VCVTPH2PS    16(R8), Y9
+	PREFETCHT0   (R8)(R12*1)
+	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (AX)(CX*1), Y10
+	VBROADCASTSS (DX)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (AX)(CX*2), Y10
+	VBROADCASTSS (DX)(BX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (AX)(DX*1), Y10
+	VBROADCASTSS (DX)(DI*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DI, BX
-	ADDQ         R8, AX
-	DECQ         SI
+	ADDQ         R10, R8
+	ADDQ         R11, DX
+	DECQ         R9
 	JNZ          loop4
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, (AX)(CX*1)
-	VMOVUPS      Y3, 32(AX)(CX*1)
-	VMOVUPS      Y4, (AX)(CX*2)
-	VMOVUPS      Y5, 32(AX)(CX*2)
-	VMOVUPS      Y6, (AX)(DX*1)
-	VMOVUPS      Y7, 32(AX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows4
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R9
+	SHLQ         $0x02, CX
+	SUBQ         CX, R9
+	JMP          loop4
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(DX*1)
+	VMOVUPS Y3, 32(AX)(DX*1)
+	VMOVUPS Y4, (AX)(DX*2)
+	VMOVUPS Y5, 32(AX)(DX*2)
+	VMOVUPS Y6, (AX)(BX*1)
+	VMOVUPS Y7, 32(AX)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows4
 
 rows3:
 	MOVQ    rows+40(FP), AX
@@ -16478,100 +16532,109 @@ TEXT ·outer4x24BF16AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x04
-	JL         rows3
-	SUBQ       $0x04, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*4), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 64(BX)
-	PREFETCHT0 (BX)(CX*1)
-	PREFETCHT0 64(BX)(CX*1)
-	PREFETCHT0 (BX)(CX*2)
-	PREFETCHT0 64(BX)(CX*2)
-	PREFETCHT0 (BX)(DX*1)
-	PREFETCHT0 64(BX)(DX*1)
-
-short:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows3
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (AX)(DX*4), SI
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	VMOVUPS 64(AX), Y2
-	VMOVUPS (AX)(CX*1), Y3
-	VMOVUPS 32(AX)(CX*1), Y4
-	VMOVUPS 64(AX)(CX*1), Y5
-	VMOVUPS (AX)(CX*2), Y6
-	VMOVUPS 32(AX)(CX*2), Y7
-	VMOVUPS 64(AX)(CX*2), Y8
-	VMOVUPS (AX)(DX*1), Y9
-	VMOVUPS 32(AX)(DX*1), Y10
-	VMOVUPS 64(AX)(DX*1), Y11
-	MOVQ    x+16(FP), AX
-	MOVQ    xStride+24(FP), CX
-	LEAQ    (CX)(CX*2), DX
-	MOVQ    w+48(FP), BX
-	MOVQ    n+64(FP), SI
-	MOVQ    wStride+56(FP), DI
-	MOVQ    xStep+32(FP), R8
-	MOVQ    ahead+80(FP), R9
+	VMOVUPS (AX)(DX*1), Y3
+	VMOVUPS 32(AX)(DX*1), Y4
+	VMOVUPS 64(AX)(DX*1), Y5
+	VMOVUPS (AX)(DX*2), Y6
+	VMOVUPS 32(AX)(DX*2), Y7
+	VMOVUPS 64(AX)(DX*2), Y8
+	VMOVUPS (AX)(BX*1), Y9
+	VMOVUPS 32(AX)(BX*1), Y10
+	VMOVUPS 64(AX)(BX*1), Y11
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), DI
+	MOVQ    w+48(FP), R8
+	MOVQ    n+64(FP), R9
+	MOVQ    wStride+56(FP), R10
+	MOVQ    xStep+32(FP), R11
+	MOVQ    ahead+80(FP), R12
+	XORQ    AX, AX
+	CMPQ    R9, $0x40
+	JL      loop4
+	MOVQ    R9, CX
+	SHRQ    $0x04, CX
+	MOVQ    $+4, AX
+
+stretch:
+	PREFETCHT0 (SI)
+	PREFETCHT0 64(SI)
+	ADDQ       dstStride+8(FP), SI
+	MOVQ       CX, R9
 
 loop4:
-	VPMOVZXWD    (BX), Y12
+	VPMOVZXWD    (R8), Y12
 	VPSLLD       $0x10, Y12, Y12
-	VPMOVZXWD    16(BX), Y13
+	VPMOVZXWD    16(R8), Y13
 	VPSLLD       $0x10, Y13, Y13
-	VPMOVZXWD    32(BX), Y14
+	VPMOVZXWD    32(R8), Y14
 	VPSLLD       $0x10, Y14, Y14
-	PREFETCHT0   (BX)(R9*1)
-	VBROADCASTSS (AX), Y15
+	PREFETCHT0   (R8)(R12*1)
+	VBROADCASTSS (DX), Y15
 	VFMADD231PS  Y12, Y15, Y0
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
-	VBROADCASTSS (AX)(CX*1), Y15
+	VBROADCASTSS (DX)(BX*1), Y15
 	VFMADD231PS  Y12, Y15, Y3
 	VFMADD231PS  Y13, Y15, Y4
 	VFMADD231PS  Y14, Y15, Y5
-	VBROADCASTSS (AX)(CX*2), Y15
+	VBROADCASTSS (DX)(BX*2), Y15
 	VFMADD231PS  Y12, Y15, Y6
 	VFMADD231PS  Y13, Y15, Y7
 	VFMADD231PS  Y14, Y15, Y8
-	VBROADCASTSS (AX)(DX*1), Y15
+	VBROADCASTSS (DX)(DI*1), Y15
 	VFMADD231PS  Y12, Y15, Y9
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
-	ADDQ         DI, BX
-	ADDQ         R8, AX
-	DECQ         SI
+	ADDQ         R10, R8
+	ADDQ         R11, DX
+	DECQ         R9
 	JNZ          loop4
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, (AX)(CX*1)
-	VMOVUPS      Y4, 32(AX)(CX*1)
-	VMOVUPS      Y5, 64(AX)(CX*1)
-	VMOVUPS      Y6, (AX)(CX*2)
-	VMOVUPS      Y7, 32(AX)(CX*2)
-	VMOVUPS      Y8, 64(AX)(CX*2)
-	VMOVUPS      Y9, (AX)(DX*1)
-	VMOVUPS      Y10, 32(AX)(DX*1)
-	VMOVUPS      Y11, 64(AX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows4
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R9
+	SHLQ         $0x02, CX
+	SUBQ         CX, R9
+	JMP          loop4
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, 64(AX)
+	VMOVUPS Y3, (AX)(DX*1)
+	VMOVUPS Y4, 32(AX)(DX*1)
+	VMOVUPS Y5, 64(AX)(DX*1)
+	VMOVUPS Y6, (AX)(DX*2)
+	VMOVUPS Y7, 32(AX)(DX*2)
+	VMOVUPS Y8, 64(AX)(DX*2)
+	VMOVUPS Y9, (AX)(BX*1)
+	VMOVUPS Y10, 32(AX)(BX*1)
+	VMOVUPS Y11, 64(AX)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows4
 
 rows3:
 	MOVQ    rows+40(FP), AX
@@ -16747,82 +16810,94 @@ TEXT ·outer4x16BF16AVX2(SB), NOSPLIT, $0-88
 	MOVQ columns+72(FP), AX
 
 rows4:
-	MOVQ       rows+40(FP), AX
-	CMPQ       AX, $0x04
-	JL         rows3
-	SUBQ       $0x04, AX
-	MOVQ       AX, rows+40(FP)
-	MOVQ       dst+0(FP), AX
-	MOVQ       dstStride+8(FP), CX
-	LEAQ       (CX)(CX*2), DX
-	CMPQ       n+64(FP), $0x40
-	JL         short
-	LEAQ       (AX)(CX*4), BX
-	PREFETCHT0 (BX)
-	PREFETCHT0 (BX)(CX*1)
-	PREFETCHT0 (BX)(CX*2)
-	PREFETCHT0 (BX)(DX*1)
-
-short:
+	MOVQ    rows+40(FP), AX
+	CMPQ    AX, $0x04
+	JL      rows3
+	SUBQ    $0x04, AX
+	MOVQ    AX, rows+40(FP)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (AX)(DX*4), SI
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
-	VMOVUPS (AX)(CX*1), Y2
-	VMOVUPS 32(AX)(CX*1), Y3
-	VMOVUPS (AX)(CX*2), Y4
-	VMOVUPS 32(AX)(CX*2), Y5
-	VMOVUPS (AX)(DX*1), Y6
-	VMOVUPS 32(AX)(DX*1), Y7
-	MOVQ    x+16(FP), AX
-	MOVQ    xStride+24(FP), CX
-	LEAQ    (CX)(CX*2), DX
-	MOVQ    w+48(FP), BX
-	MOVQ    n+64(FP), SI
-	MOVQ    wStride+56(FP), DI
-	MOVQ    xStep+32(FP), R8
-	MOVQ    ahead+80(FP), R9
+	VMOVUPS (AX)(DX*1), Y2
+	VMOVUPS 32(AX)(DX*1), Y3
+	VMOVUPS (AX)(DX*2), Y4
+	VMOVUPS 32(AX)(DX*2), Y5
+	VMOVUPS (AX)(BX*1), Y6
+	VMOVUPS 32(AX)(BX*1), Y7
+	MOVQ    x+16(FP), DX
+	MOVQ    xStride+24(FP), BX
+	LEAQ    (BX)(BX*2), DI
+	MOVQ    w+48(FP), R8
+	MOVQ    n+64(FP), R9
+	MOVQ    wStride+56(FP), R10
+	MOVQ    xStep+32(FP), R11
+	MOVQ    ahead+80(FP), R12
+	XORQ    AX, AX
+	CMPQ    R9, $0x40
+	JL      loop4
+	MOVQ    R9, CX
+	SHRQ    $0x04, CX
+	MOVQ    $+4, AX
+
+stretch:
+	PREFETCHT0 (SI)
+	ADDQ       dstStride+8(FP), SI
+	MOVQ       CX, R9
 
 loop4:
-	VPMOVZXWD    (BX), Y8
+	VPMOVZXWD    (R8), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VPMOVZXWD    16(BX), Y9
+	VPMOVZXWD    16(R8), Y9
 	VPSLLD       $0x10, Y9, Y9
-	PREFETCHT0   (BX)(R9*1)
-	VBROADCASTSS (AX), Y10
+	PREFETCHT0   (R8)(R12*1)
+	VBROADCASTSS (DX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (AX)(CX*1), Y10
+	VBROADCASTSS (DX)(BX*1), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (AX)(CX*2), Y10
+	VBROADCASTSS (DX)(BX*2), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (AX)(DX*1), Y10
+	VBROADCASTSS (DX)(DI*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         DI, BX
-	ADDQ         R8, AX
-	DECQ         SI
+	ADDQ         R10, R8
+	ADDQ         R11, DX
+	DECQ         R9
 	JNZ          loop4
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (CX)(CX*2), DX
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, (AX)(CX*1)
-	VMOVUPS      Y3, 32(AX)(CX*1)
-	VMOVUPS      Y4, (AX)(CX*2)
-	VMOVUPS      Y5, 32(AX)(CX*2)
-	VMOVUPS      Y6, (AX)(DX*1)
-	VMOVUPS      Y7, 32(AX)(DX*1)
-	MOVQ         dst+0(FP), AX
-	MOVQ         dstStride+8(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, dst+0(FP)
-	MOVQ         x+16(FP), AX
-	MOVQ         xStride+24(FP), CX
-	LEAQ         (AX)(CX*4), AX
-	MOVQ         AX, x+16(FP)
-	JMP          rows4
+	DECQ         AX
+	JG           stretch
+	JL           done
+	MOVQ         n+64(FP), R9
+	SHLQ         $0x02, CX
+	SUBQ         CX, R9
+	JMP          loop4
+
+done:
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (DX)(DX*2), BX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(DX*1)
+	VMOVUPS Y3, 32(AX)(DX*1)
+	VMOVUPS Y4, (AX)(DX*2)
+	VMOVUPS Y5, 32(AX)(DX*2)
+	VMOVUPS Y6, (AX)(BX*1)
+	VMOVUPS Y7, 32(AX)(BX*1)
+	MOVQ    dst+0(FP), AX
+	MOVQ    dstStride+8(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, dst+0(FP)
+	MOVQ    x+16(FP), AX
+	MOVQ    xStride+24(FP), DX
+	LEAQ    (AX)(DX*4), AX
+	MOVQ    AX, x+16(FP)
+	JMP     rows4
 
 rows3:
 	MOVQ    rows+40(FP), AX

@@ -1,5 +1,7 @@
 package gemm
 
+import "unsafe"
+
 // Outer computes dst[r][c] += Σ x[r][i]·w[i][c] over i below n, for a number of rows and
 // columns. dst overlaps neither x nor w.
 func (ws *Workspace) Outer(dst, x Matrix, w Weights, rows, columns, n int) {
@@ -26,8 +28,13 @@ const (
 	oneRun, oneLead     = 64, 192
 )
 
-// How many columns are put into one piece for many rows of x, and the most at the end.
-const strip, stripTail = 48, 64
+const (
+	// How many columns are put into one piece for many rows of x, and the most at the end.
+	strip, stripTail = 48, 64
+	// farRows is from how many bytes on rows of w are put into one piece: a page. Strips of
+	// nearer rows are read where they lie as fast as from one piece.
+	farRows = 4096
+)
 
 func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n int) {
 	if rows < 1 || columns < 1 || n < 1 {
@@ -67,14 +74,15 @@ func (ws *Workspace) outer(dst Matrix, x vectors, w Weights, rows, columns, n in
 	}
 }
 
-// outerPacked puts a strip of w into float32, one row after the other, for many rows of x.
+// outerPacked puts a strip of w into float32, one row after the other, for many rows of x. One
+// that is float32 already, and whose rows are near each other, stays where it lies.
 func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns, n int) {
 	for i := 0; i < n; i += maxDepth {
 		k := min(maxDepth, n-i)
 		part := vectors{x.data[i*x.step:], x.stride, x.step}
 		group := rows // rows of x that lie as the kernel takes them
 		if x.step != 1 {
-			group = 8
+			group = eight
 			part = ws.transpose(part, rows, k)
 		}
 		for c0 := 0; c0 < columns; {
@@ -82,10 +90,14 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 			if width > stripTail {
 				width = strip
 			}
-			panel := Matrix{grow(&ws.w, k*width), width}
-			for j := range k {
-				use.ahead(w, i+j+2*rowsAhead, c0, width)
-				w.Row(panel.Data[j*width:][:width], i+j, c0)
+			panel := Weights{w.Format, w.Data[i*w.Stride+w.size(c0):], w.Stride}
+			if w.kind != kindF32 || w.Stride >= farRows {
+				piece := Matrix{grow(&ws.w, k*width), width}
+				for j := range k {
+					use.ahead(w, i+j+2*rowsAhead, c0, width)
+					w.Row(piece.Data[j*width:][:width], i+j, c0)
+				}
+				panel = piece.Weights()
 			}
 			for c := 0; c < width; {
 				t := use.outer(kindF32, rows, width-c)
@@ -96,10 +108,10 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 				for r := 0; r < rows; r += group {
 					x, high := part.from(r, k), min(group, rows-r)
 					if t == nil {
-						ws.narrow(Matrix{dst.Data[r*dst.Stride+c0+c:], dst.Stride}, x, panel.Weights(), high, wide, 0, c, k)
+						ws.narrow(Matrix{dst.Data[r*dst.Stride+c0+c:], dst.Stride}, x, panel, high, wide, 0, c, k)
 						continue
 					}
-					t.run(dst.at(r, c0+c), 4*dst.Stride, &x.data[0], 4*x.stride, 4*x.step, high, panel.Weights().at(0, c), 4*width, k, wide, 8*4*width)
+					t.run(dst.at(r, c0+c), 4*dst.Stride, &x.data[0], 4*x.stride, 4*x.step, high, panel.at(0, c), panel.Stride, k, wide, 8*panel.Stride)
 				}
 				c += wide
 			}
@@ -112,7 +124,7 @@ func (ws *Workspace) outerPacked(dst Matrix, x vectors, w Weights, rows, columns
 func (x vectors) from(r, n int) vectors {
 	first := r * x.stride
 	if x.step != 1 {
-		first = r * n
+		first = r / eight * panelLen(n)
 	}
 	x.data = x.data[first:]
 	return x
@@ -141,15 +153,28 @@ func (ws *Workspace) narrow(dst Matrix, x vectors, w Weights, rows, columns, i, 
 	}
 }
 
-// transpose copies rows eight by eight, so that the numbers that eight rows have at one
-// place lie beside each other. Eight rows begin 8·n elements after the eight before.
+const eight = 8
+
+// panelLen is from where one panel of n numbers of eight rows begins to the next: a cache line more than it
+// holds, so that lines of many panels that are written by turns are of different sets of a cache.
+func panelLen(n int) int { return eight*n + 16 }
+
+// transpose copies rows eight by eight into panels, in which the numbers that eight rows have at
+// one place lie beside each other. All numbers of a place are read one after the other, as they lie:
+// memory is read ahead then.
 func (ws *Workspace) transpose(x vectors, rows, n int) vectors {
-	const eight = 8
-	to := grow(&ws.x, (rows+eight-1)/eight*eight*n)
-	for r := 0; r < rows; r += eight {
-		high := min(eight, rows-r)
-		for i := range n {
-			copy(to[r*n+i*eight:][:high], x.data[i*x.step+r*x.stride:][:high])
+	panel := panelLen(n)
+	to := grow(&ws.x, (rows+eight-1)/eight*panel)
+	whole := rows &^ (eight - 1)
+	for i := range n {
+		from, first := x.data[i*x.step:][:rows], i*eight
+		for r := 0; r < whole; r += eight { // Go calls a function to copy an array
+			src, dst := (*[4]uint64)(unsafe.Pointer(&from[r])), (*[4]uint64)(unsafe.Pointer(&to[first]))
+			dst[0], dst[1], dst[2], dst[3] = src[0], src[1], src[2], src[3]
+			first += panel
+		}
+		if whole < rows {
+			copy(to[first:], from[whole:])
 		}
 	}
 	return vectors{to, 1, eight}

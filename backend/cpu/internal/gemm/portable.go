@@ -12,21 +12,22 @@ var portable = kernels{
 
 func floats(p *float32, n int) []float32 { return unsafe.Slice(p, n) }
 
-// from is the address of a row.
+// from is the address of a row. None is computed behind the last one: that would be no pointer to Go.
 func from(p *float32, bytes int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), bytes)) }
 
 func dot4Go(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n, _ int) {
 	w0 := (*float32)(unsafe.Pointer(w))
 	a, b, c, d := floats(w0, n), floats(from(w0, wStride), n), floats(from(w0, 2*wStride), n), floats(from(w0, 3*wStride), n)
 	for r := range rows { // a compiler keeps four sums in registers, but not eight
+		dst, x := from(dst, r*dstStride), from(x, r*xStride)
 		var s0, s1, s2, s3 float32
-		for i, v := range floats(from(x, r*xStride), n) {
+		for i, v := range floats(x, n) {
 			s0 += float32(v * a[i])
 			s1 += float32(v * b[i])
 			s2 += float32(v * c[i])
 			s3 += float32(v * d[i])
 		}
-		y := (*[4]float32)(unsafe.Pointer(from(dst, r*dstStride)))
+		y := (*[4]float32)(unsafe.Pointer(dst))
 		y[0] += s0
 		y[1] += s1
 		y[2] += s2
@@ -47,7 +48,7 @@ func dot1Go(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte,
 
 func outer4Go(dst *float32, dstStride int, x *float32, xStride, xStep, rows int, w *byte, wStride, n, columns, _ int) {
 	for r := range rows {
-		x, dst := from(x, r*xStride), from(dst, r*dstStride)
+		dst, x := from(dst, r*dstStride), from(x, r*xStride)
 		if columns == 4 {
 			y := (*[4]float32)(unsafe.Pointer(dst))
 			s0, s1, s2, s3 := y[0], y[1], y[2], y[3]

@@ -27,9 +27,13 @@ func GELUTanh(dst, x []float32) {
 // GELUTanhBackward is dx = dy·(s + x·s·(1 − s)·2u'), with z = 2u.
 func GELUTanhBackward(dx, x, dy []float32) {
 	i := 0
-	if fast && len(dx) >= Lanes {
-		i = len(dx) &^ (Lanes - 1)
-		geluTanhBackwardAVX2(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
+	if wide && len(dx) >= 2*Lanes {
+		i = len(dx) &^ (2*Lanes - 1)
+		geluTanhBackwardAVX512(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
+	}
+	if n := (len(dx) - i) &^ (Lanes - 1); fast && n > 0 {
+		geluTanhBackwardAVX2(&dx[i], &x[:len(dx)][i], &dy[:len(dx)][i], n)
+		i += n
 	}
 	for ; i < len(dx); i++ {
 		v := x[i]
@@ -83,9 +87,13 @@ func swish(dst, x []float32, scale float32) {
 // swishBackward is dx = dy·(s + x·s·(1 − s)·scale).
 func swishBackward(dx, x, dy []float32, scale float32) {
 	i := 0
-	if fast && len(dx) >= Lanes {
-		i = len(dx) &^ (Lanes - 1)
-		swishBackwardAVX2(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i, -scale)
+	if wide && len(dx) >= 2*Lanes {
+		i = len(dx) &^ (2*Lanes - 1)
+		swishBackwardAVX512(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i, -scale)
+	}
+	if n := (len(dx) - i) &^ (Lanes - 1); fast && n > 0 {
+		swishBackwardAVX2(&dx[i], &x[:len(dx)][i], &dy[:len(dx)][i], n, -scale)
+		i += n
 	}
 	for ; i < len(dx); i++ {
 		e := exp(-scale * x[i])

@@ -76,6 +76,8 @@ DATA gelu1<>+0(SB)/4, $0xbfcc422a // -2·√(2/π)
 GLOBL gelu1<>(SB), RODATA|NOPTR, $4
 DATA gelu3<>+0(SB)/4, $0xbd922279 // -2·√(2/π)·0.044715
 GLOBL gelu3<>(SB), RODATA|NOPTR, $4
+DATA gelu9<>+0(SB)/4, $0xbe5b33b6 // 3 times that
+GLOBL gelu9<>(SB), RODATA|NOPTR, $4
 
 // func geluTanhAVX512(dst, x *float32, n int)
 TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
@@ -119,5 +121,73 @@ swish512loop:
 	ADDQ $64, DI
 	SUBQ $16, CX
 	JNZ swish512loop
+	VZEROUPPER
+	RET
+
+// func geluTanhBackwardAVX512(dx, x, dy *float32, n int)
+TEXT ·geluTanhBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ dy+16(FP), DX
+	MOVQ n+24(FP), CX
+	EXPCONSTANTS512
+	VBROADCASTSS gelu1<>(SB), Z9
+	VBROADCASTSS gelu3<>(SB), Z8
+	VBROADCASTSS gelu9<>(SB), Z7
+	VPXORD Z10, Z10, Z10
+gelutanhbackward512loop:
+	VMOVUPS (SI), Z5
+	VMULPS Z5, Z5, Z6
+	VMOVAPS Z6, Z0
+	VFMADD213PS Z9, Z8, Z0
+	VMULPS Z5, Z0, Z0
+	EXP512
+	VADDPS Z20, Z0, Z1
+	VDIVPS Z1, Z20, Z1 // s
+	VMULPS Z1, Z0, Z0
+	VMULPS Z1, Z0, Z3 // t
+	VCMPPS $30, Z10, Z3, K1 // t > 0, false where it is no number
+	VFMADD213PS Z9, Z7, Z6
+	VMULPS Z5, Z3, Z3
+	VMULPS.Z Z6, Z3, K1, Z3
+	VSUBPS Z3, Z1, Z0
+	VMULPS (DX), Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $64, SI
+	ADDQ $64, DX
+	ADDQ $64, DI
+	SUBQ $16, CX
+	JNZ gelutanhbackward512loop
+	VZEROUPPER
+	RET
+
+// func swishBackwardAVX512(dx, x, dy *float32, n int, minus float32)
+TEXT ·swishBackwardAVX512(SB), NOSPLIT, $0-36
+	MOVQ dx+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ dy+16(FP), DX
+	MOVQ n+24(FP), CX
+	VBROADCASTSS minus+32(FP), Z9
+	EXPCONSTANTS512
+	VPXORD Z10, Z10, Z10
+swishbackward512loop:
+	VMOVUPS (SI), Z5
+	VMULPS Z5, Z9, Z0
+	EXP512
+	VADDPS Z20, Z0, Z1
+	VDIVPS Z1, Z20, Z1 // s
+	VMULPS Z1, Z0, Z0
+	VMULPS Z1, Z0, Z3 // t
+	VCMPPS $30, Z10, Z3, K1 // t > 0, false where it is no number
+	VMULPS Z5, Z3, Z3
+	VMULPS.Z Z9, Z3, K1, Z3
+	VSUBPS Z3, Z1, Z0
+	VMULPS (DX), Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ $64, SI
+	ADDQ $64, DX
+	ADDQ $64, DI
+	SUBQ $16, CX
+	JNZ swishbackward512loop
 	VZEROUPPER
 	RET

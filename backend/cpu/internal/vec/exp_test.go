@@ -12,11 +12,14 @@ func TestWide(t *testing.T) {
 		t.Skip("no AVX-512")
 	}
 	defer func() { wide = true }()
-	x := random(4096, 60)
+	x, dy := random(4096, 60), random(4096, 2)
 	copy(x, []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()),
 		88.7, 88.72284, 89, 1e30, -87.3, -87.4, -88, -100, -103, -103.97, -103.98, -104, -1e30, 1e-40, -1e-40})
 	for name, f := range map[string]func(dst, x []float32){
 		"exp": func(dst, x []float32) { Exp(dst, x, 0) }, "exp of less": func(dst, x []float32) { Exp(dst, x, 3.5) }, "gelu": GELUTanh, "silu": SiLU,
+		"gradient of gelu":    func(dst, x []float32) { GELUTanhBackward(dst, x, dy) },
+		"gradient of silu":    func(dst, x []float32) { SiLUBackward(dst, x, dy) },
+		"gradient of sigmoid": func(dst, x []float32) { GELUSigmoidBackward(dst, x, dy) },
 	} {
 		var got [2][]float32
 		for i := range got {

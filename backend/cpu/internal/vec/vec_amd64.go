@@ -49,6 +49,12 @@ func geluTanhAVX512(dst, x *float32, n int)
 func swishAVX512(dst, x *float32, n int, minus float32)
 
 //go:noescape
+func geluTanhBackwardAVX512(dx, x, dy *float32, n int)
+
+//go:noescape
+func swishBackwardAVX512(dx, x, dy *float32, n int, minus float32)
+
+//go:noescape
 func geluTanhBackwardAVX2(dx, x, dy *float32, n int)
 
 //go:noescape

@@ -48,3 +48,5 @@ func fromQ4AVX512(dst *float32, src *byte, blocks int)                          
 func expAVX512(dst, x *float32, n int, shift float32) float64                                      { return 0 }
 func geluTanhAVX512(dst, x *float32, n int)                                                        {}
 func swishAVX512(dst, x *float32, n int, minus float32)                                            {}
+func geluTanhBackwardAVX512(dx, x, dy *float32, n int)                                             {}
+func swishBackwardAVX512(dx, x, dy *float32, n int, minus float32)                                 {}

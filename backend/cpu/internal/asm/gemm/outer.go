@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/bits"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -114,24 +115,18 @@ func addresses(name string, n int) []vectors {
 	return []vectors{low, high}
 }
 
+// stretches are the parts of a sum before each of which memory of a row of dst that follows is
+// asked for: half of it is left for the last one to come.
+const stretches = 16
+
 // tile adds the products of n rows of x to dst. Where sums are long enough to hide it, it
-// asks for the rows of dst that follow.
+// asks for the rows of dst that follow, one after the other: all at once they would keep
+// weights from being loaded.
 func (o outer) tile(n int, ahead bool) {
 	dst := addresses("dst", n)
+	next, rows, every := GP64(), GP64(), GP64()
 	if ahead {
-		CMPQ(NewParamAddr("n", 64), Imm(64))
-		JL(LabelRef("short"))
-		for _, v := range dst {
-			next := v
-			next.base = GP64()
-			LEAQ(Mem{Base: v.base, Index: v.s1, Scale: uint8(n)}, next.base)
-			for r := range 4 {
-				for at := 0; at < 4*o.lanes*o.width; at += 64 {
-					PREFETCHT0(next.at(r, at))
-				}
-			}
-		}
-		Label("short")
+		LEAQ(Mem{Base: dst[0].base, Index: dst[0].s1, Scale: uint8(n)}, next)
 	}
 	sums := make([][]reg.VecVirtual, n)
 	for r := range sums {
@@ -141,7 +136,22 @@ func (o outer) tile(n int, ahead bool) {
 	}
 	x, from, count := addresses("x", n), param("w"), param("n")
 	stride, step, distance := param("wStride"), param("xStep"), param("ahead")
-	Label(fmt.Sprintf("loop%d", n))
+	loop := fmt.Sprintf("loop%d", n)
+	if ahead {
+		XORQ(rows, rows)
+		CMPQ(count, Imm(64))
+		JL(LabelRef(loop))
+		MOVQ(count, every)
+		SHRQ(Imm(uint64(bits.TrailingZeros(stretches))), every)
+		MOVQ(I32(int32(n)), rows)
+		Label("stretch")
+		for at := 0; at < 4*o.lanes*o.width; at += 64 {
+			PREFETCHT0(Mem{Base: next, Disp: at})
+		}
+		ADDQ(NewParamAddr("dstStride", 8), next)
+		MOVQ(every, count)
+	}
+	Label(loop)
 	bytes := o.bytes * o.lanes
 	load := func(i int) reg.VecVirtual { return o.loadColumns(o.dtype, Mem{Base: from, Disp: bytes * i}, i) }
 	var w []reg.VecVirtual
@@ -167,7 +177,17 @@ func (o outer) tile(n int, ahead bool) {
 		ADDQ(step, v.base)
 	}
 	DECQ(count)
-	JNZ(LabelRef(fmt.Sprintf("loop%d", n)))
+	JNZ(LabelRef(loop))
+	if ahead { // rows is 0 where all is done, else 1 more than there are left to ask for
+		DECQ(rows)
+		JG(LabelRef("stretch"))
+		JL(LabelRef("done"))
+		MOVQ(NewParamAddr("n", 64), count)
+		SHLQ(Imm(uint64(bits.TrailingZeros(uint(n)))), every) // n is a power of 2
+		SUBQ(every, count)
+		JMP(LabelRef(loop))
+		Label("done")
+	}
 	dst = addresses("dst", n)
 	for r := range sums {
 		for i := range o.width {
