@@ -55,14 +55,51 @@ func (p *Product) Columns(ws *Workspace, r0, r1, c0, c1 int) {
 	depth := panelLen / p.Width / 256 * 256 // whole blocks of every format
 	if r1-r0 <= fewRows && c0 < c1 {
 		depth /= 3
-		prefetch(&p.W[c0*p.WStride], min(firstStrip, min(p.Width, c1-c0)*p.In/p.f.Len*p.f.Bytes))
+		strip := p.Width
+		if p.one.run != nil {
+			strip = p.oneRows()
+		}
+		prefetch(&p.W[c0*p.WStride], min(firstStrip, min(strip, c1-c0)*p.In/p.f.Len*p.f.Bytes))
 	}
 	for c := c0; c < c1; c += p.Width {
 		columns := min(p.Width, c1-c)
+		if p.one.run != nil && columns == p.Width {
+			p.whole(ws, c)
+			continue
+		}
 		for from := 0; from < p.In; from += depth {
 			p.strip(ws, r0, r1, c, columns, from, min(depth, p.In-from))
 		}
 	}
+}
+
+// oneAhead is at least how many bytes one row asks for before it reads them.
+const oneAhead = 12 << 10
+
+// oneRows is how many rows of weights those are.
+func (p *Product) oneRows() int {
+	strip := p.one.outputs * p.WStride
+	return (oneAhead + strip - 1) / strip * p.one.outputs
+}
+
+// whole computes the columns of a strip, of the only row.
+func (p *Product) whole(ws *Workspace, c int) {
+	init, from := p.Init, c
+	if init == nil {
+		init, from = ws.zeros[:], 0
+	}
+	blocks := p.In / p.f.Len
+	w := p.W[c*p.WStride:][:(p.Width-1)*p.WStride+blocks*p.f.Bytes]
+	dst, init := p.Dst[c:][:p.Width], init[from:][:p.Width]
+	for o := 0; o < p.Width; o += p.one.outputs {
+		p.one.run(&dst[o], &init[o], unsafe.SliceData(p.X), &w[o*p.WStride], p.address(c+o+p.oneRows()), p.WStride, blocks)
+	}
+}
+
+// address is where the weights of column c begin, or would. What comes next is asked for from its first byte to the
+// last: rows are too short for the processor to foresee it.
+func (p *Product) address(c int) uintptr {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(p.W))) + uintptr(c*p.WStride)
 }
 
 // strip adds the products of n inputs.
@@ -130,9 +167,7 @@ func (p *Product) panel(ws *Workspace, c, columns, from, n int) {
 		clear(ws.weights[columns*bytes:])
 		w, stride = ws.weights, bytes
 	}
-	// While this strip is read the next one is loaded from memory, from its first byte to the last. Rows are too short
-	// for the processor to foresee what comes.
-	ahead := uintptr(unsafe.Pointer(unsafe.SliceData(p.W))) + uintptr((c+p.Width)*p.WStride+p.Width*skip)
+	ahead := p.address(c+p.Width) + uintptr(p.Width*skip)
 	for o := 0; o < p.Width; o += p.lanes {
 		p.pack(&ws.panel[4*o], &w[o*stride:][:(p.lanes-1)*stride+bytes][0], ahead+uintptr(o*bytes), stride, blocks)
 	}
