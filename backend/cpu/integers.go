@@ -42,7 +42,11 @@ func (b *Backend) linearIntegers(op *backend.Linear, f *qgemm.Format) {
 		if out < 2*width*threads && i.rows >= 8*qgemm.TileRows*threads {
 			b.pool.do(i, i.rows, qgemm.TileRows, nanos/float64(i.rows), 1, integersRowsPart)
 		} else {
-			b.pool.do(i, out, width, nanos/float64(out), chunksPerThread, integersPart)
+			pieces := chunksPerThread
+			if i.rows <= fewRows {
+				pieces = fewChunks
+			}
+			b.pool.do(i, out, width, nanos/float64(out), pieces, integersPart)
 		}
 	}
 	i.Linear = nil // so that the op's memory can be collected
