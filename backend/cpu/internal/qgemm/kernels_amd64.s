@@ -6584,7 +6584,7 @@ TEXT ·oneQ8AVX512One(SB), NOSPLIT, $0-56
 	VPBROADCASTD X13, Y13
 
 block:
-	VMOVDQU      (R12), Y11
+	VMOVDQU      4(R12), Y11
 	VPXOR        2(SI), Y13, Y8
 	VPXOR        Y0, Y0, Y0
 	VPDPBUSD     Y11, Y8, Y0
@@ -6630,6 +6630,12 @@ block:
 	VPERM2I128   $0x20, Y4, Y0, Y9
 	VPERM2I128   $0x31, Y4, Y0, Y0
 	VPADDD       Y9, Y0, Y0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x07, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
 	VMOVDQU      (SI), X15
 	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
 	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
@@ -6639,10 +6645,8 @@ block:
 	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
 	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
 	VCVTPH2PS    X15, Y15
-	VPBROADCASTD 36(R12), Y9
-	VPADDD       Y9, Y0, Y0
-	VCVTDQ2PS    Y0, Y0
-	VBROADCASTSS 32(R12), Y9
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
 	VMULPS       Y9, Y15, Y15
 	VMULPS       Y15, Y0, Y0
 	VADDPS       Y0, Y14, Y14
@@ -6654,7 +6658,7 @@ block:
 	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
-	ADDQ         $0x0000002c, R12
+	ADDQ         $0x00000024, R12
 	DECQ         CX
 	JNZ          block
 	MOVQ         dst+0(FP), DI
@@ -6681,8 +6685,8 @@ TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-56
 	VPBROADCASTD X13, Z13
 
 block:
-	VBROADCASTI32X4 (R12), Z11
-	VBROADCASTI32X4 16(R12), Z12
+	VBROADCASTI32X4 4(R12), Z11
+	VBROADCASTI32X4 20(R12), Z12
 	VMOVDQU         2(SI), X8
 	VINSERTI32X4    $0x01, 2(R8), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9), Z8, Z8
@@ -6732,6 +6736,12 @@ block:
 	VPUNPCKLQDQ     Z2, Z0, Z9
 	VPUNPCKHQDQ     Z2, Z0, Z0
 	VPADDD          Z9, Z0, Z0
+	MOVWLSX         2(R12), AX
+	SHLL            $0x03, AX
+	VMOVD           AX, X9
+	VPBROADCASTD    X9, Z9
+	VPSUBD          Z9, Z0, Z0
+	VCVTDQ2PS       Z0, Z0
 	VMOVDQU         (SI), X15
 	VPBLENDW        $0x02, -2(SI)(DX*1), X15, X15
 	VPBLENDW        $0x04, -4(SI)(DX*2), X15, X15
@@ -6750,9 +6760,9 @@ block:
 	VPBLENDW        $0x80, -14(R10)(BX*1), X9, X9
 	VINSERTI128     $0x01, X9, Y15, Y15
 	VCVTPH2PS       Y15, Z15
-	VPADDD.BCST     36(R12), Z0, Z0
-	VCVTDQ2PS       Z0, Z0
-	VMULPS.BCST     32(R12), Z15, Z15
+	VPBROADCASTW    (R12), Y9
+	VCVTPH2PS       Y9, Z9
+	VMULPS          Z9, Z15, Z15
 	VMULPS          Z15, Z0, Z0
 	VADDPS          Z0, Z14, Z14
 	PREFETCHT0      (R11)
@@ -6765,7 +6775,7 @@ block:
 	ADDQ            $0x00000012, R8
 	ADDQ            $0x00000012, R9
 	ADDQ            $0x00000012, R10
-	ADDQ            $0x0000002c, R12
+	ADDQ            $0x00000024, R12
 	DECQ            CX
 	JNZ             block
 	MOVQ            dst+0(FP), DI
@@ -6790,7 +6800,7 @@ TEXT ·oneQ8AVXVNNI(SB), NOSPLIT, $0-56
 	VPBROADCASTD X13, Y13
 
 block:
-	VMOVDQU      (R12), Y11
+	VMOVDQU      4(R12), Y11
 	VPXOR        2(SI), Y13, Y8
 	VPXOR        Y0, Y0, Y0
 	LONG         $0x503dc2c4
@@ -6844,6 +6854,12 @@ block:
 	VPERM2I128   $0x20, Y4, Y0, Y9
 	VPERM2I128   $0x31, Y4, Y0, Y0
 	VPADDD       Y9, Y0, Y0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x07, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
 	VMOVDQU      (SI), X15
 	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
 	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
@@ -6853,10 +6869,8 @@ block:
 	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
 	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
 	VCVTPH2PS    X15, Y15
-	VPBROADCASTD 36(R12), Y9
-	VPADDD       Y9, Y0, Y0
-	VCVTDQ2PS    Y0, Y0
-	VBROADCASTSS 32(R12), Y9
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
 	VMULPS       Y9, Y15, Y15
 	VMULPS       Y15, Y0, Y0
 	VADDPS       Y0, Y14, Y14
@@ -6868,7 +6882,7 @@ block:
 	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
-	ADDQ         $0x0000002c, R12
+	ADDQ         $0x00000024, R12
 	DECQ         CX
 	JNZ          block
 	MOVQ         dst+0(FP), DI
@@ -6893,8 +6907,8 @@ TEXT ·oneQ4AVXVNNI(SB), NOSPLIT, $0-56
 	VPBROADCASTD X13, Y13
 
 block:
-	VBROADCASTI128 (R12), Y11
-	VBROADCASTI128 16(R12), Y12
+	VBROADCASTI128 4(R12), Y11
+	VBROADCASTI128 20(R12), Y12
 	VMOVDQU        2(SI), X8
 	VINSERTI128    $0x01, 2(R8), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -6944,6 +6958,12 @@ block:
 	VPUNPCKLQDQ    Y2, Y0, Y9
 	VPUNPCKHQDQ    Y2, Y0, Y0
 	VPADDD         Y9, Y0, Y0
+	MOVWLSX        2(R12), AX
+	SHLL           $0x03, AX
+	VMOVD          AX, X9
+	VPBROADCASTD   X9, Y9
+	VPSUBD         Y9, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
 	VMOVDQU        (SI), X15
 	VPBLENDW       $0x02, -2(SI)(DX*1), X15, X15
 	VPBLENDW       $0x04, -4(SI)(DX*2), X15, X15
@@ -6953,10 +6973,8 @@ block:
 	VPBLENDW       $0x40, -12(R8)(DX*2), X15, X15
 	VPBLENDW       $0x80, -14(R8)(BX*1), X15, X15
 	VCVTPH2PS      X15, Y15
-	VPBROADCASTD   36(R12), Y9
-	VPADDD         Y9, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VBROADCASTSS   32(R12), Y9
+	VPBROADCASTW   (R12), X9
+	VCVTPH2PS      X9, Y9
 	VMULPS         Y9, Y15, Y15
 	VMULPS         Y15, Y0, Y0
 	VADDPS         Y0, Y14, Y14
@@ -6966,7 +6984,7 @@ block:
 	ADDQ           $0x00000090, R11
 	ADDQ           $0x00000012, SI
 	ADDQ           $0x00000012, R8
-	ADDQ           $0x0000002c, R12
+	ADDQ           $0x00000024, R12
 	DECQ           CX
 	JNZ            block
 	MOVQ           dst+0(FP), DI

@@ -9,7 +9,7 @@ type Product struct {
 	DstStride  int
 	Init       []float32 // may be dst; nil: 0
 	InitStride int       // 0: one row for all
-	X          []byte    // from PackRow
+	X          []byte    // from PackRow, or a row of q8_a: see Kernels.Unpacked
 	Rows       int
 	W          []byte // row after row
 	WStride    int    // bytes from one to the next
@@ -52,52 +52,28 @@ func grown(p []byte, n int) []byte {
 // Columns computes columns [c0, c1) of rows [r0, r1). c0 is a multiple of Width; r0 is a multiple of TileRows,
 // and r1 is too, or is the number of rows.
 func (p *Product) Columns(ws *Workspace, r0, r1, c0, c1 int) {
+	if p.one.run != nil {
+		p.oneRow(ws, c0, c1)
+		return
+	}
 	depth := panelLen / p.Width / 256 * 256 // whole blocks of every format
 	if r1-r0 <= fewRows && c0 < c1 {
 		depth /= 3
-		strip := p.Width
-		if p.one.run != nil {
-			strip = p.oneRows()
-		}
-		prefetch(&p.W[c0*p.WStride], min(firstStrip, min(strip, c1-c0)*p.In/p.f.Len*p.f.Bytes))
+		prefetch(&p.W[c0*p.WStride], min(firstStrip, min(p.Width, c1-c0)*p.rowLen()))
 	}
 	for c := c0; c < c1; c += p.Width {
 		columns := min(p.Width, c1-c)
-		if p.one.run != nil && columns == p.Width {
-			p.whole(ws, c)
-			continue
-		}
 		for from := 0; from < p.In; from += depth {
 			p.strip(ws, r0, r1, c, columns, from, min(depth, p.In-from))
 		}
 	}
 }
 
-// oneAhead is at least how many bytes one row asks for before it reads them.
-const oneAhead = 12 << 10
-
-// oneRows is how many rows of weights those are.
-func (p *Product) oneRows() int {
-	strip := p.one.outputs * p.WStride
-	return (oneAhead + strip - 1) / strip * p.one.outputs
-}
-
-// whole computes the columns of a strip, of the only row.
-func (p *Product) whole(ws *Workspace, c int) {
-	init, from := p.Init, c
-	if init == nil {
-		init, from = ws.zeros[:], 0
-	}
-	blocks := p.In / p.f.Len
-	w := p.W[c*p.WStride:][:(p.Width-1)*p.WStride+blocks*p.f.Bytes]
-	dst, init := p.Dst[c:][:p.Width], init[from:][:p.Width]
-	for o := 0; o < p.Width; o += p.one.outputs {
-		p.one.run(&dst[o], &init[o], unsafe.SliceData(p.X), &w[o*p.WStride], p.address(c+o+p.oneRows()), p.WStride, blocks)
-	}
-}
+// rowLen is the number of bytes of a row of weights.
+func (p *Product) rowLen() int { return p.In / p.f.Len * p.f.Bytes }
 
 // address is where the weights of column c begin, or would. What comes next is asked for from its first byte to the
-// last: rows are too short for the processor to foresee it.
+// last, while weights are read: rows are too short for the processor to foresee it.
 func (p *Product) address(c int) uintptr {
 	return uintptr(unsafe.Pointer(unsafe.SliceData(p.W))) + uintptr(c*p.WStride)
 }

@@ -51,13 +51,6 @@ type packFunc func(panel, w *byte, ahead uintptr, stride, blocks int)
 // tileFunc multiplies a tile: see the program that writes the assembly.
 type tileFunc func(dst *float32, dstStride int, init *float32, initStride int, x, panel *byte, groups int)
 
-// oneKernel multiplies one row of packed x with some rows of weights where they lie. Strides and memory ahead are as
-// of packFunc.
-type oneKernel struct {
-	outputs int // divides the width of a strip
-	run     func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int)
-}
-
 // TileRows is the largest number of rows in a tile. Others have 2 rows or 1.
 const TileRows = 4
 
@@ -113,7 +106,7 @@ type Kernels struct {
 	flip  byte // what bytes in panels are flipped with
 	tiles [TileRows + 1]tileFunc
 	pack  packFunc  // nil: in Go
-	one   oneKernel // of one row; none where run is nil
+	one   oneKernel // of the only row; none where run is nil
 }
 
 // Kernels returns those that are to be used for so many rows.

@@ -12,7 +12,7 @@ import (
 // block are integers, so they have the same bits in any order.
 type one struct {
 	*pack
-	x Mem // a group of packed x: 32 bytes, its scale, what sums begin with
+	x Mem // a block of q8_a: a scale (f16), the sum of the numbers (int16), 32 numbers
 }
 
 // Registers of a one, beside those of its loads.
@@ -38,9 +38,12 @@ func (s set) beginOne(name string) one {
 	return one{p, Mem{Base: reg.R12}}
 }
 
+// numbers are those of the block of x from one on.
+func (o one) numbers(from int) Mem { return o.x.Offset(4 + from) }
+
 func (o one) next(blockBytes int) {
 	o.pack.advance(blockBytes)
-	add(32+12, reg.R12)
+	add(36, reg.R12)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
 	Load(Param("dst"), reg.RDI)
@@ -73,8 +76,18 @@ func (o one) quads(v int) {
 	o.qwords(v, v+2, v)
 }
 
-// finish adds the sums in register 0, one of each output, to the results.
-func (o one) finish() {
+// finish adds the sums in register 0, one of each output, to the results. Of bytes 1 << offset is to be subtracted.
+func (o one) finish(offset int) {
+	MOVWLSX(o.x.Offset(2), reg.EAX)
+	SHLL(Imm(uint64(offset)), reg.EAX)
+	VMOVD(reg.EAX, x[oneTmp])
+	VPBROADCASTD(x[oneTmp], o.v(oneTmp))
+	if o.bits == 512 {
+		VPSUBD(z[oneTmp], z[oneSums], z[oneSums])
+	} else {
+		VPSUBD(y[oneTmp], y[oneSums], y[oneSums])
+	}
+	VCVTDQ2PS(o.v(oneSums), o.v(oneSums))
 	// The scales are the first two bytes of blocks. What is beside them is loaded too: of a row from
 	// the third byte on of the row before, and no byte before the first row.
 	for half := range o.lanes() / 8 {
@@ -84,18 +97,17 @@ func (o one) finish() {
 			VPBLENDW(Imm(1<<i), o.row(8*half+i, -2*i), to, to)
 		}
 	}
-	begin, scale := o.x.Offset(32+4), o.x.Offset(32)
 	if o.bits == 512 {
 		VINSERTI128(Imm(1), x[oneTmp], y[oneScales], y[oneScales])
 		VCVTPH2PS(y[oneScales], z[oneScales])
-		VPADDD_BCST(begin, z[oneSums], z[oneSums])
+		VPBROADCASTW(o.x, y[oneTmp])
+		VCVTPH2PS(y[oneTmp], z[oneTmp])
 	} else {
 		VCVTPH2PS(x[oneScales], y[oneScales])
-		VPBROADCASTD(begin, y[oneTmp])
-		VPADDD(y[oneTmp], y[oneSums], y[oneSums])
+		VPBROADCASTW(o.x, x[oneTmp])
+		VCVTPH2PS(x[oneTmp], y[oneTmp])
 	}
-	VCVTDQ2PS(o.v(oneSums), o.v(oneSums))
-	o.mulBroadcast(scale, oneScales, oneScales, oneTmp)
+	VMULPS(o.v(oneTmp), o.v(oneScales), o.v(oneScales))
 	VMULPS(o.v(oneScales), o.v(oneSums), o.v(oneSums))
 	VADDPS(o.v(oneSums), o.v(oneAcc), o.v(oneAcc))
 }
@@ -106,7 +118,7 @@ func (s set) oneQ8() {
 	o := s.beginOne("oneQ8")
 	o.fill(128, oneMask)
 	Label("block")
-	VMOVDQU(o.x, y[oneX])
+	VMOVDQU(o.numbers(0), y[oneX])
 	for i := range 8 {
 		VPXOR(o.row(i, 2), y[oneMask], y[oneBytes])
 		o.zero(oneSums + i)
@@ -118,7 +130,7 @@ func (s set) oneQ8() {
 	VPERM2I128(Imm(0x20), y[oneSums+4], y[oneSums], y[oneTmp])
 	VPERM2I128(Imm(0x31), y[oneSums+4], y[oneSums], y[oneSums])
 	VPADDD(o.v(oneTmp), o.v(oneSums), o.v(oneSums))
-	o.finish()
+	o.finish(7)
 	o.next(34)
 }
 
@@ -129,11 +141,11 @@ func (s set) oneQ4() {
 	o.fill(15, oneMask)
 	Label("block")
 	if o.bits == 512 {
-		VBROADCASTI32X4(o.x, z[oneX])
-		VBROADCASTI32X4(o.x.Offset(16), z[oneMore])
+		VBROADCASTI32X4(o.numbers(0), z[oneX])
+		VBROADCASTI32X4(o.numbers(16), z[oneMore])
 	} else {
-		VBROADCASTI128(o.x, y[oneX])
-		VBROADCASTI128(o.x.Offset(16), y[oneMore])
+		VBROADCASTI128(o.numbers(0), y[oneX])
+		VBROADCASTI128(o.numbers(16), y[oneMore])
 	}
 	for i := range 4 {
 		VMOVDQU(o.row(i, 2), x[oneBytes])
@@ -152,6 +164,6 @@ func (s set) oneQ4() {
 		o.dot(oneMore, oneBytes, oneSums+i)
 	}
 	o.quads(oneSums)
-	o.finish()
+	o.finish(3)
 	o.next(18)
 }
