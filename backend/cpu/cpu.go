@@ -55,6 +55,7 @@ type Backend struct {
 	wide     [2]wide        // see widen
 	product  backend.Linear // the product in hand, where its vectors were widened
 	integers integers       // the product in hand, where it is one of integers
+	rest     []backend.Op   // those that Run has yet to run
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.
@@ -146,13 +147,15 @@ func (b *Backend) Run(ops ...backend.Op) error {
 			return &backend.OpError{Index: i, Op: op.Name(), Err: b.visitErr}
 		}
 	}
-	for _, op := range ops {
+	for i, op := range ops {
+		b.rest = ops[i+1:]
 		if b.profile != nil {
 			b.profile.run(b, op)
 			continue
 		}
 		kernels[reflect.TypeOf(op)](b, op)
 	}
+	b.rest = nil
 	return nil
 }
 

@@ -41,10 +41,11 @@ func (w *worker) floats(slot, n int) []float32 {
 // what others have left: a thread that is late, slow or not running holds nobody up for longer than
 // a chunk. The caller does not wait for helpers to wake up.
 type pool struct {
-	caller  worker
-	helpers int
-	version atomic.Int64 // number of jobs so far, so that helpers see a new one without locking
-	pending atomic.Int64 // number of items that are not finished
+	caller   worker
+	upcoming matrixAhead // of the caller: what the next job has as next
+	helpers  int
+	version  atomic.Int64 // number of jobs so far, so that helpers see a new one without locking
+	pending  atomic.Int64 // number of items that are not finished
 
 	mu      sync.Mutex
 	wake    sync.Cond // wakes helpers that sleep
@@ -54,6 +55,7 @@ type pool struct {
 	op      backend.Op
 	chunk   int
 	shares  []share
+	next    matrixAhead // asked for by who is done
 }
 
 // share is the items of a thread that nobody has taken.
@@ -101,6 +103,12 @@ func (b *Backend) columns(op backend.Op, n int, nanos float64, run part) {
 	b.pool.do(op, n, 4*cacheLine, nanos, 1, run)
 }
 
+// shareOf is what a thread has of n items. Shares are equal in whole units.
+func (p *pool) shareOf(thread, n, unit int) share {
+	units, threads := (n+unit-1)/unit, p.threads()
+	return share{min(thread*units/threads*unit, n), min((thread+1)*units/threads*unit, n)}
+}
+
 // do runs n items, each of which takes about nanos ns. It makes at most perThread
 // chunks for each thread. Their sizes are multiples of unit, except the last one's.
 func (p *pool) do(op backend.Op, n, unit int, nanos float64, perThread int, run part) {
@@ -109,15 +117,15 @@ func (p *pool) do(op backend.Op, n, unit int, nanos float64, perThread int, run 
 		run(&p.caller, op, 0, n)
 		return
 	}
-	// Shares are equal in whole units.
-	units, threads := (n+unit-1)/unit, p.threads()
-	chunks := min(perThread*threads, max(2, int(work/inlineNanos)))
+	units := (n + unit - 1) / unit
+	chunks := min(perThread*p.threads(), max(2, int(work/inlineNanos)))
 	p.mu.Lock()
 	p.run, p.op, p.chunk = run, op, (units+chunks-1)/chunks*unit
 	for i := range p.shares {
-		p.shares[i] = share{min(i*units/threads*unit, n), min((i+1)*units/threads*unit, n)}
+		p.shares[i] = p.shareOf(i, n, unit)
 	}
 	p.pending.Store(int64(n))
+	p.next, p.upcoming = p.upcoming, matrixAhead{}
 	p.version.Add(1)
 	if p.asleep > 0 {
 		p.wake.Broadcast()
@@ -138,12 +146,13 @@ func (p *pool) do(op backend.Op, n, unit int, nanos float64, perThread int, run 
 func (p *pool) work(w *worker) {
 	for {
 		p.mu.Lock()
-		run, op, s := p.run, p.op, p.take(w.index)
+		run, op, next, s := p.run, p.op, p.next, p.take(w.index)
 		if s.from == s.to {
 			p.run, p.op = nil, nil // so that the op's memory can be collected
 		}
 		p.mu.Unlock()
 		if s.from == s.to {
+			next.fetch(p, w.index)
 			return
 		}
 		run(w, op, s.from, s.to)
