@@ -46,16 +46,17 @@ func init() {
 
 // Backend is the host's processor. Its Run returns when the ops have finished.
 type Backend struct {
-	library  blaslib.Library
-	pool     *pool
-	live     map[*buffer]struct{}
-	bytes    int // of buffers from Alloc that are not freed
-	closed   bool
-	profile  *profile       // the profile that is being made; nil: none
-	wide     [2]wide        // see widen
-	product  backend.Linear // the product in hand, where its vectors were widened
-	integers integers       // the product in hand, where it is one of integers
-	rest     []backend.Op   // those that Run has yet to run
+	library   blaslib.Library
+	pool      *pool
+	live      map[*buffer]struct{}
+	bytes     int // of buffers from Alloc that are not freed
+	closed    bool
+	profile   *profile       // the profile that is being made; nil: none
+	wide      [2]wide        // see widen
+	product   backend.Linear // the product in hand, where its vectors were widened
+	integers  integers       // the product in hand, where it is one of integers
+	attention attentionTiles // the op in hand, where its keys are spread
+	rest      []backend.Op   // those that Run has yet to run
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.

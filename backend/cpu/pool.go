@@ -20,6 +20,7 @@ type part func(w *worker, op backend.Op, from, to int)
 type worker struct {
 	index   int // of its share in pool.shares
 	scratch [7][]float32
+	states  [2][]softmaxState
 	gemm    gemm.Workspace
 	sampler *sampler // of sample.go; nil before its first use
 
