@@ -95,6 +95,7 @@ type Sampler struct {
 	scratch    []candidate // of topK and topP, in another order
 	weights    []uint64    // of all tokens, by their ids
 	sample     []float32   // of topK: some of the logits
+	finder     draw.Finder
 }
 
 // candidate is a token that may be chosen.
@@ -381,12 +382,10 @@ func (s *Sampler) near(c []candidate, logits []float32, total float64) []candida
 	least := total * (1 - float64(s.words.TopP)/(1<<64)) / float64(len(logits))
 	most := min(float64(s.words.MinP), 1e-3-math.Log(least/(1<<40)))
 	floor := s.floor(best, most)
-	for id, logit := range logits {
-		if logit < floor {
-			continue
-		}
+	for _, id := range s.finder.Above(logits, floor) {
+		logit := logits[id]
 		if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
-			c = append(c, candidate{int32(id), keyOf(logit), backend.SampleWeight(d)})
+			c = append(c, candidate{id, keyOf(logit), backend.SampleWeight(d)})
 		}
 	}
 	return c
@@ -397,13 +396,11 @@ func (s *Sampler) all(c []candidate, logits []float32) ([]candidate, uint64) {
 	total := uint64(0)
 	best := backend.SampleValue(s.best)
 	floor := s.floor(best, float64(s.words.MinP))
-	for id, logit := range logits {
-		if logit < floor {
-			continue
-		}
+	for _, id := range s.finder.Above(logits, floor) {
+		logit := logits[id]
 		if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
 			weight := backend.SampleWeight(float32(d * s.words.Scale)) // 0 where the product overflows
-			c = append(c, candidate{int32(id), keyOf(logit), weight})
+			c = append(c, candidate{id, keyOf(logit), weight})
 			total += weight
 		}
 	}

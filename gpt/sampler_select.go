@@ -6,7 +6,6 @@ package gpt
 
 import (
 	"math"
-	"slices"
 
 	"caldera/backend"
 )
@@ -30,69 +29,51 @@ func before(a, b candidate) bool {
 // topK appends the first k tokens of logits, by before, to c, in the order of ids. k
 // is less than len(logits).
 //
-// The first k tokens so far are in a heap whose root is the last of them. Few tokens
-// come before the root, so nearly all cost one comparison. Of a large k they are more: then
-// a heap of some of the logits tells first how large a logit must be.
+// The first k tokens so far are in a heap whose root is the last of them. A heap of some of the logits
+// tells first how large a logit must be, so that few are looked at; that there are k as large is checked.
 func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
 	least := float32(math.Inf(-1))
-	if n := k/sampleEvery + k/(2*sampleEvery) + 16; k >= sampledK && n < len(logits)/sampleEvery {
+	if n := k/sampleEvery + k/(2*sampleEvery) + 16; n < len(logits)/sampleEvery {
 		s.sample = s.sample[:0]
 		for i := 0; i < len(logits); i += sampleEvery {
 			s.sample = append(s.sample, logits[i])
 		}
-		least = leastOf(s.heap(s.sample, n, least)[0].key)
+		all := s.finder.Above(s.sample, float32(math.Inf(-1)))
+		least = leastOf(s.heap(s.sample, all, n)[0].key)
 	}
-	h := s.heap(logits, k, least)
-	if len(h) < k { // there are not as many
-		h = s.heap(logits, k, float32(math.Inf(-1)))
+	ids := s.finder.Above(logits, least)
+	if len(ids) < k {
+		ids = s.finder.Above(logits, float32(math.Inf(-1)))
 	}
-	last := h[0]
-	if k <= sortedK {
-		c = append(c, h...)
-		slices.SortFunc(c, func(a, b candidate) int { return int(a.id - b.id) })
-		return c
-	}
-	least = leastOf(last.key)
-	for id, logit := range logits {
-		if logit < least {
-			continue
-		}
-		if x := (candidate{id: int32(id), key: keyOf(logit)}); x == last || before(x, last) {
+	last := s.heap(logits, ids, k)[0]
+	for _, id := range ids {
+		if x := (candidate{id: id, key: keyOf(logits[id])}); x == last || before(x, last) {
 			c = append(c, x)
 		}
 	}
 	return c
 }
 
-const (
-	// sampledK is from which k on it pays to look at one logit of sampleEvery first.
-	sampledK, sampleEvery = 128, 16
-	// sortedK is up to which k it takes less time to sort the tokens than to find them again.
-	sortedK = 256
-)
+// sampleEvery is how many logits there are for one that topK looks at first.
+const sampleEvery = 16
 
-// heap is the first k tokens of logits, or fewer if not as many are at least that large. Its root is the last of them.
-func (s *Sampler) heap(logits []float32, k int, least float32) []candidate {
-	h, id := s.scratch[:0], 0
-	for ; id < len(logits) && len(h) < k; id++ {
-		if logits[id] >= least {
-			h = append(h, candidate{id: int32(id), key: keyOf(logits[id])})
-		}
+// heap is the first k of those tokens, which are at least as many. Its root is the last of them.
+func (s *Sampler) heap(logits []float32, ids []int32, k int) []candidate {
+	h := s.scratch[:0]
+	for _, id := range ids[:k] {
+		h = append(h, candidate{id: id, key: keyOf(logits[id])})
 	}
 	s.scratch = h
-	for i := len(h)/2 - 1; i >= 0; i-- {
+	for i := k/2 - 1; i >= 0; i-- {
 		sink(h, i)
 	}
-	if id == len(logits) {
-		return h
-	}
 	root := backend.SampleValue(h[0].key)
-	for ; id < len(logits); id++ {
+	for _, id := range ids[k:] {
 		if logits[id] <= root { // ids ascend, so an equal one comes behind
 			continue
 		}
 		if key := keyOf(logits[id]); key > h[0].key {
-			h[0] = candidate{id: int32(id), key: key}
+			h[0] = candidate{id: id, key: key}
 			sink(h, 0)
 			root = backend.SampleValue(h[0].key)
 		}

@@ -4,6 +4,7 @@ package draw
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"caldera/backend"
@@ -58,11 +59,42 @@ func Weights(dst []uint64, x []float32, best, scale float32) (sum uint64) {
 	return sum
 }
 
+// Finder is the memory that Above needs.
+type Finder struct {
+	masks []uint16
+	ids   []int32
+}
+
+// Above is the indices of the numbers of x that are floor or more, in their order. They are valid until the next call.
+func (f *Finder) Above(x []float32, floor float32) []int32 {
+	n := 0
+	f.ids = f.ids[:0]
+	if whole := len(x) &^ (lanes - 1); use != nil && whole > 0 {
+		n = whole
+		if words := whole / lanes; len(f.masks) < words {
+			f.masks = make([]uint16, words)
+		}
+		use.above(&f.masks[0], &x[0], whole, floor)
+		for i, m := range f.masks[:whole/lanes] {
+			for ; m != 0; m &= m - 1 {
+				f.ids = append(f.ids, int32(lanes*i+bits.TrailingZeros16(m)))
+			}
+		}
+	}
+	for i, v := range x[n:] {
+		if v >= floor {
+			f.ids = append(f.ids, int32(n+i))
+		}
+	}
+	return f.ids
+}
+
 // functions are those of an instruction set. n is a multiple of lanes, above 0.
 type functions struct {
 	largest func(x *float32, n int) (largest float32, bad uint32)
 	expSum  func(x *float32, n int, best float64) float64
 	weights func(dst *uint64, x *float32, n int, best, scale float32) uint64
+	above   func(dst *uint16, x *float32, n int, floor float32) // a bit for each number
 }
 
 // use is what serves; nil: Go.

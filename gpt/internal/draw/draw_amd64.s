@@ -392,3 +392,40 @@ weights256:
 	VMOVQ X15, ret+32(FP)
 	VZEROUPPER
 	RET
+
+// func aboveAVX512(dst *uint16, x *float32, n int, floor float32)
+TEXT ·aboveAVX512(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS floor+24(FP), Z0
+above512:
+	VCMPPS $2, (SI), Z0, K1 // floor ≤ x
+	KMOVW K1, (DI)
+	ADDQ $64, SI
+	ADDQ $2, DI
+	SUBQ $16, CX
+	JNZ above512
+	VZEROUPPER
+	RET
+
+// func aboveAVX2(dst *uint16, x *float32, n int, floor float32)
+TEXT ·aboveAVX2(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS floor+24(FP), Y0
+above256:
+	VCMPPS $2, (SI), Y0, Y1
+	VCMPPS $2, 32(SI), Y0, Y2
+	VMOVMSKPS Y1, AX
+	VMOVMSKPS Y2, BX
+	SHLL $8, BX
+	ORL BX, AX
+	MOVW AX, (DI)
+	ADDQ $64, SI
+	ADDQ $2, DI
+	SUBQ $16, CX
+	JNZ above256
+	VZEROUPPER
+	RET

@@ -123,3 +123,23 @@ func TestWeights(t *testing.T) {
 		}
 	})
 }
+
+func TestAbove(t *testing.T) {
+	eachSet(t, func(t *testing.T, name string) {
+		r := rand.New(rand.NewPCG(7, 8))
+		var f Finder
+		for range 2000 {
+			x := logits(r, 1+r.IntN(100))
+			floor := x[r.IntN(len(x))]
+			var want []int32
+			for i, v := range x {
+				if v >= floor {
+					want = append(want, int32(i))
+				}
+			}
+			if got := f.Above(x, floor); !slices.Equal(got, want) {
+				t.Fatalf("%s: %v are at least %v of %v, expected %v", name, got, floor, x, want)
+			}
+		}
+	})
+}
