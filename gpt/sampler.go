@@ -94,6 +94,7 @@ type Sampler struct {
 	candidates []candidate // in the order of their ids
 	scratch    []candidate // of topK and topP, in another order
 	weights    []uint64    // of all tokens, by their ids
+	sums       []uint64    // of weights, of some tokens each
 	sample     []float32   // of topK: some of the logits
 	finder     draw.Finder
 }

@@ -10,6 +10,9 @@ import (
 	"caldera/gpt/internal/draw"
 )
 
+// wholeBlock is how many tokens are passed over at once where the token that is drawn is looked for.
+const wholeBlock = 1024
+
 // unfiltered reports whether each of n tokens that is not barred may be chosen.
 func (s *Sampler) unfiltered(n int) bool {
 	return (s.settings.TopK == 0 || s.settings.TopK >= n) && s.words.TopP == 0 && math.IsInf(float64(s.words.MinP), 1)
@@ -20,10 +23,20 @@ func (s *Sampler) chooseWhole(logits []float32, draws uint32) int {
 	if len(s.weights) < len(logits) {
 		s.weights = make([]uint64, len(logits))
 	}
-	total := draw.Weights(s.weights[:len(logits)], logits, backend.SampleValue(s.best), s.words.Scale)
+	total, best := uint64(0), backend.SampleValue(s.best)
+	s.sums = s.sums[:0]
+	for from := 0; from < len(logits); from += wholeBlock {
+		to := min(from+wholeBlock, len(logits))
+		s.sums = append(s.sums, draw.Weights(s.weights[from:to], logits[from:to], best, s.words.Scale))
+		total += s.sums[len(s.sums)-1]
+	}
 	u := s.words.SampleRandom(draws, total)
 	s.choice = 0
-	for u >= s.weights[s.choice] { // u is less than the sum
+	for i := 0; u >= s.sums[i]; i++ { // u is less than the sum
+		u -= s.sums[i]
+		s.choice += wholeBlock
+	}
+	for u >= s.weights[s.choice] {
 		u -= s.weights[s.choice]
 		s.choice++
 	}
