@@ -28,9 +28,10 @@ type matrixAhead struct {
 	rows, row, wide int     // number of pieces, and the bytes from one to the next, and of each
 }
 
-// setNext lets threads ask for what the product after this one needs, of those that Run has yet to run.
-func (b *Backend) setNext() {
-	for _, op := range b.rest[:min(opsAhead, len(b.rest))] {
+// nextMatrix is what the first product of a few rows among ops needs. ops is not kept, so that a caller of Run may
+// have its list on the stack.
+func nextMatrix(ops []backend.Op) (m matrixAhead) {
+	for _, op := range ops[:min(opsAhead, len(ops))] {
 		l, ok := op.(*backend.Linear)
 		if !ok {
 			continue
@@ -38,9 +39,9 @@ func (b *Backend) setNext() {
 		w := &l.W
 		stride, transposed, ok := layout(w)
 		if !ok || l.X.Rows() > fewRows {
-			return
+			return m
 		}
-		m := matrixAhead{
+		m = matrixAhead{
 			address: uintptr(unsafe.Pointer(unsafe.SliceData(w.Buf.(*buffer).data))) + uintptr(w.DType.Bytes(w.Offset)),
 			column:  w.DType.Bytes(stride), n: w.Shape[2], unit: columnUnit,
 			rows: 1, wide: bytesAhead,
@@ -53,9 +54,9 @@ func (b *Backend) setNext() {
 			m.row, m.wide, m.column = m.column, w.DType.Bytes(columnsAhead), w.DType.Bytes(1)
 			m.rows = bytesAhead / m.wide
 		}
-		b.pool.upcoming = m
-		return
+		return m
 	}
+	return m
 }
 
 // fetch asks for the beginning of a thread's share.

@@ -56,7 +56,7 @@ type Backend struct {
 	product   backend.Linear // the product in hand, where its vectors were widened
 	integers  integers       // the product in hand, where it is one of integers
 	attention attentionTiles // the op in hand, where its keys are spread
-	rest      []backend.Op   // those that Run has yet to run
+	next      matrixAhead    // of the product after the one in hand
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.
@@ -149,14 +149,15 @@ func (b *Backend) Run(ops ...backend.Op) error {
 		}
 	}
 	for i, op := range ops {
-		b.rest = ops[i+1:]
+		if l, ok := op.(*backend.Linear); ok && l.X.Rows() <= fewRows {
+			b.next = nextMatrix(ops[i+1:])
+		}
 		if b.profile != nil {
 			b.profile.run(b, op)
 			continue
 		}
 		kernels[reflect.TypeOf(op)](b, op)
 	}
-	b.rest = nil
 	return nil
 }
 

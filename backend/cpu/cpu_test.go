@@ -283,6 +283,28 @@ func TestPoolDoesNotWaitForSlowThreads(t *testing.T) {
 	}
 }
 
+// Helpers that have nothing to do sleep, so that they cost nobody a processor, and wake up again.
+func TestPoolSleeps(t *testing.T) {
+	p := newPool(4)
+	defer p.stop()
+	for range 3 {
+		done := atomic.Int64{}
+		p.do(nil, 100, 1, 1e6, chunksPerThread, func(_ *worker, _ backend.Op, from, to int) { done.Add(int64(to - from)) })
+		if done.Load() != 100 {
+			t.Fatalf("%d items were done, expected 100", done.Load())
+		}
+		asleep := 0
+		for end := time.Now().Add(time.Minute); asleep < p.helpers && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			p.mu.Lock()
+			asleep = p.asleep
+			p.mu.Unlock()
+		}
+		if asleep != p.helpers {
+			t.Fatalf("%d of %d helpers sleep after a minute without work", asleep, p.helpers)
+		}
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	b := open(t)
 	for _, want := range []string{hostName(), " threads, ", b.library.Name} {

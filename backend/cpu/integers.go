@@ -43,7 +43,7 @@ func (b *Backend) linearIntegers(op *backend.Linear, f *qgemm.Format) {
 			pieces := chunksPerThread
 			if i.rows <= fewRows {
 				pieces = fewChunks
-				b.setNext()
+				b.pool.upcoming = b.next
 			}
 			b.pool.do(i, out, width, nanos/float64(out), pieces, integersPart)
 		}

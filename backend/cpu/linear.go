@@ -92,7 +92,7 @@ func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part
 		if _, transposed, _ := layout(w); transposed {
 			pieces = 1
 		}
-		b.setNext()
+		b.pool.upcoming = b.next
 		b.pool.do(op, n, columnUnit, nanos/float64(n), pieces, columns)
 	default: // each chunk may copy all of x
 		b.pool.do(op, n, columnUnit, nanos/float64(n), 2, columns)
