@@ -45,7 +45,7 @@ test-race: setup-test ## the tests under the race detector
 	$(ENV) go test $(COUNT) -race -timeout 4h $(PKG)
 
 .PHONY: test-long
-test-long: setup-test ## the tests twice in random order, all played GPUs and CPUs, the conformance suite whole on simulated devices, random cases of ops on each device for LONG=5m, then each fuzz target for FUZZ=30s
+test-long: setup-test ## the tests twice in random order, all played GPUs and CPUs, the conformance suite whole on simulated devices, random cases of ops on each device for LONG=5m, the memory that files of 500 MB take, then each fuzz target for FUZZ=30s
 	$(ENV) go test -count=2 -shuffle=on -timeout 4h $(PKG)
 	$(MAKE) test-gpus test-cpus
 	$(ENV) CALDERA_LONG=$(LONG) go test -count=1 -run '^TestLong$$' -timeout 4h $(PKG)

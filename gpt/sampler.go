@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"caldera/backend"
+	"caldera/gpt/internal/draw"
 	"caldera/internal/setting"
 )
 
@@ -83,6 +84,7 @@ type Sampler struct {
 
 	drawn  []candidate // what the latest token was drawn from, in the order of ids
 	choice int         // index in drawn
+	whole  []float32   // logits of the whole vocabulary, where that was drawn from and drawn is not made; choice is an id
 	best   uint32      // the largest key, of logits with the penalty
 
 	// Buffers that are used again for each token, so that choosing one allocates nothing.
@@ -91,6 +93,10 @@ type Sampler struct {
 	round      uint32      // counts the calls of Next
 	candidates []candidate // in the order of their ids
 	scratch    []candidate // of topK and topP, in another order
+	weights    []uint64    // of all tokens, by their ids
+	sums       []uint64    // of weights, of some tokens each
+	sample     []float32   // of topK: some of the logits
+	finder     draw.Finder
 }
 
 // candidate is a token that may be chosen.
@@ -125,7 +131,7 @@ func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64,
 	if err != nil {
 		return 0, 0, err
 	}
-	total := expSum(logits, best)
+	total := draw.ExpSum(logits, best)
 	sum := total
 	if &penalized[0] != &logits[0] {
 		sum = 0
@@ -159,6 +165,7 @@ func (s *Sampler) prepare(logits []float32, recent []int) (penalized []float32, 
 // Drawn tells what the latest call of Next drew from, with the n likeliest tokens of
 // it. It is nil if Next has drawn none, or Choices was called since.
 func (s *Sampler) Drawn(n int) *Drawn {
+	s.listWhole()
 	if s.drawn == nil {
 		return nil
 	}
@@ -185,7 +192,7 @@ func (s *Sampler) exponent(c candidate) float64 {
 func (s *Sampler) logTotal(c []candidate) float64 {
 	total := 0.0
 	for _, x := range c {
-		total += expNonPositive(s.exponent(x))
+		total += draw.Exp(s.exponent(x))
 	}
 	return math.Log(total)
 }
@@ -207,16 +214,12 @@ func errAllBarred() *LogitError {
 // argmax returns the index of the largest of x, the first if there are several. It
 // is an error if one is NaN or +Inf, or if all are -Inf.
 func argmax(x []float32) (int, error) {
-	best, largest := 0, float32(math.Inf(-1))
-	for i, v := range x {
-		if v <= largest {
-			continue // nearly always, but not for NaN and +Inf
-		}
-		if v-v != 0 {
-			return 0, notFinite(i, v)
-		}
-		best, largest = i, v
+	best, ok := draw.Largest(x)
+	if !ok {
+		i := slices.IndexFunc(x, func(v float32) bool { return v-v != 0 && !math.IsInf(float64(v), -1) })
+		return 0, notFinite(i, x[i])
 	}
+	largest := x[best]
 	if math.IsInf(float64(largest), -1) {
 		return 0, errAllBarred()
 	}
@@ -268,11 +271,14 @@ func (s *Sampler) penalize(logits []float32, recent []int) ([]float32, error) {
 func (s *Sampler) choose(logits []float32, first int, sum float64) int {
 	draws := s.draws
 	s.draws++
-	s.best = keyOf(logits[first])
+	s.best, s.whole = keyOf(logits[first]), nil
 	if s.settings.Temperature == 0 {
 		s.candidates = append(s.candidates[:0], candidate{int32(first), s.best, 1})
 		s.drawn, s.choice = s.candidates, 0
 		return first
+	}
+	if s.unfiltered(len(logits)) {
+		return s.chooseWhole(logits, draws)
 	}
 	var total uint64
 	if s.drawn, total = s.filter(logits, sum); total == 0 {
@@ -306,7 +312,7 @@ func (s *Sampler) Choices(logits []float32, recent []int) ([]TokenProb, error) {
 	}
 	s.best = keyOf(penalized[first])
 	c, _ := s.filter(penalized, 0)
-	s.drawn = nil // whose memory c has
+	s.drawn, s.whole = nil, nil // whose memory c has
 	logTotal := s.logTotal(c)
 	out := make([]TokenProb, len(c))
 	for i, x := range c {
@@ -377,12 +383,10 @@ func (s *Sampler) near(c []candidate, logits []float32, total float64) []candida
 	least := total * (1 - float64(s.words.TopP)/(1<<64)) / float64(len(logits))
 	most := min(float64(s.words.MinP), 1e-3-math.Log(least/(1<<40)))
 	floor := s.floor(best, most)
-	for id, logit := range logits {
-		if logit < floor {
-			continue
-		}
+	for _, id := range s.finder.Above(logits, floor) {
+		logit := logits[id]
 		if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
-			c = append(c, candidate{int32(id), keyOf(logit), backend.SampleWeight(d)})
+			c = append(c, candidate{id, keyOf(logit), backend.SampleWeight(d)})
 		}
 	}
 	return c
@@ -393,13 +397,11 @@ func (s *Sampler) all(c []candidate, logits []float32) ([]candidate, uint64) {
 	total := uint64(0)
 	best := backend.SampleValue(s.best)
 	floor := s.floor(best, float64(s.words.MinP))
-	for id, logit := range logits {
-		if logit < floor {
-			continue
-		}
+	for _, id := range s.finder.Above(logits, floor) {
+		logit := logits[id]
 		if d := backend.SampleBelow(best, logit); d <= s.words.MinP {
 			weight := backend.SampleWeight(float32(d * s.words.Scale)) // 0 where the product overflows
-			c = append(c, candidate{int32(id), keyOf(logit), weight})
+			c = append(c, candidate{id, keyOf(logit), weight})
 			total += weight
 		}
 	}

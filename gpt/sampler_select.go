@@ -29,39 +29,56 @@ func before(a, b candidate) bool {
 // topK appends the first k tokens of logits, by before, to c, in the order of ids. k
 // is less than len(logits).
 //
-// The first k tokens so far are in a heap whose root is the last of them. Few tokens
-// come before the root, so nearly all cost one comparison.
+// The first k tokens so far are in a heap whose root is the last of them. A heap of some of the logits
+// tells first how large a logit must be, so that few are looked at; that there are k as large is checked.
 func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
-	h := s.scratch[:0]
-	for id, logit := range logits[:k] {
-		h = append(h, candidate{id: int32(id), key: keyOf(logit)})
-	}
-	for i := k/2 - 1; i >= 0; i-- {
-		sink(h, i)
-	}
-	root := backend.SampleValue(h[0].key)
-	for id := k; id < len(logits); id++ {
-		if logits[id] <= root { // ids ascend, so an equal one comes behind
-			continue
+	least := float32(math.Inf(-1))
+	if n := k/sampleEvery + k/(2*sampleEvery) + 16; n < len(logits)/sampleEvery {
+		s.sample = s.sample[:0]
+		for i := 0; i < len(logits); i += sampleEvery {
+			s.sample = append(s.sample, logits[i])
 		}
-		if key := keyOf(logits[id]); key > h[0].key {
-			h[0] = candidate{id: int32(id), key: key}
-			sink(h, 0)
-			root = backend.SampleValue(h[0].key)
-		}
+		all := s.finder.Above(s.sample, float32(math.Inf(-1)))
+		least = leastOf(s.heap(s.sample, all, n)[0].key)
 	}
-	s.scratch = h
-	last := h[0]
-	least := leastOf(last.key)
-	for id, logit := range logits {
-		if logit < least {
-			continue
-		}
-		if x := (candidate{id: int32(id), key: keyOf(logit)}); x == last || before(x, last) {
+	ids := s.finder.Above(logits, least)
+	if len(ids) < k {
+		ids = s.finder.Above(logits, float32(math.Inf(-1)))
+	}
+	last := s.heap(logits, ids, k)[0]
+	for _, id := range ids {
+		if x := (candidate{id: id, key: keyOf(logits[id])}); x == last || before(x, last) {
 			c = append(c, x)
 		}
 	}
 	return c
+}
+
+// sampleEvery is how many logits there are for one that topK looks at first.
+const sampleEvery = 16
+
+// heap is the first k of those tokens, which are at least as many. Its root is the last of them.
+func (s *Sampler) heap(logits []float32, ids []int32, k int) []candidate {
+	h := s.scratch[:0]
+	for _, id := range ids[:k] {
+		h = append(h, candidate{id: id, key: keyOf(logits[id])})
+	}
+	s.scratch = h
+	for i := k/2 - 1; i >= 0; i-- {
+		sink(h, i)
+	}
+	root := backend.SampleValue(h[0].key)
+	for _, id := range ids[k:] {
+		if logits[id] <= root { // ids ascend, so an equal one comes behind
+			continue
+		}
+		if key := keyOf(logits[id]); key > h[0].key {
+			h[0] = candidate{id: id, key: key}
+			sink(h, 0)
+			root = backend.SampleValue(h[0].key)
+		}
+	}
+	return h
 }
 
 // sink moves h[i] down the heap until every parent comes after both its children.
@@ -143,50 +160,4 @@ func partition(h []candidate) int {
 	}
 	h[n], h[end] = h[end], h[n]
 	return n
-}
-
-// expSum returns the sum of exp(v − best) over x, of which best is the largest.
-func expSum(x []float32, best float32) float64 {
-	// Four sums, so that an addition need not wait for the one before it.
-	var sum [4]float64
-	for ; len(x) >= 4; x = x[4:] {
-		sum[0] += expNonPositive(float64(x[0]) - float64(best))
-		sum[1] += expNonPositive(float64(x[1]) - float64(best))
-		sum[2] += expNonPositive(float64(x[2]) - float64(best))
-		sum[3] += expNonPositive(float64(x[3]) - float64(best))
-	}
-	for _, v := range x {
-		sum[0] += expNonPositive(float64(v) - float64(best))
-	}
-	return sum[0] + sum[1] + sum[2] + sum[3]
-}
-
-// exp2 holds 2^(i/512).
-var exp2 = func() (t [512]float64) {
-	for i := range t {
-		t[i] = math.Exp2(float64(i) / 512)
-	}
-	return t
-}()
-
-// expNonPositive is math.Exp for x ≤ 0, within 10⁻¹³ of its value. It is a few times
-// as fast, because it is small enough to be inlined. Below −700 it stays at
-// exp(−700), which is negligible beside the weight of the best token, 1.
-//
-// With n = round(512·x/ln 2) and r = x − n·ln 2/512, exp(x) = 2^(n/512)·exp(r): the
-// exponent and a table give the first factor, and a polynomial the second, whose
-// error is r⁴/24 < 10⁻¹⁴ because |r| ≤ ln 2/1024. It is Tang's method,
-// https://doi.org/10.1145/63522.214389, without its correction of r, which rounding
-// changes by up to |x|·10⁻¹⁶.
-func expNonPositive(x float64) float64 {
-	if x < -700 {
-		x = -700
-	}
-	// The sum has n in its lowest bits: nine of them are the table's index, and
-	// those above, moved to the top, count up the exponent.
-	const round = 1.5 * (1 << 52)
-	sum := x*(512/math.Ln2) + round
-	n := math.Float64bits(sum)
-	r := x - (sum-round)*(math.Ln2/512)
-	return (1 + r*(1+r*(1.0/2+r*(1.0/6)))) * math.Float64frombits(math.Float64bits(exp2[n%512])+n>>9<<52)
 }

@@ -3,34 +3,15 @@ package gpt
 import (
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
+
+	"caldera/gpt/internal/draw"
 )
 
-func TestExpNonPositive(t *testing.T) {
-	rng := rand.New(rand.NewPCG(5, 6))
-	for i := range 200_000 {
-		x := -rng.Float64() * math.Exp2(float64(i%30-20))
-		if x < -700 {
-			continue
-		}
-		got, want := expNonPositive(x), math.Exp(x)
-		if math.Abs(got-want) > 1e-13*want {
-			t.Fatalf("exp(%v) = %v, want %v", x, got, want)
-		}
-	}
-	if got := expNonPositive(0); got != 1 {
-		t.Errorf("exp(0) = %v, want 1", got)
-	}
-	for _, x := range []float64{-701, -1e300, math.Inf(-1)} {
-		if got := expNonPositive(x); !(got > 0 && got < 1e-303) {
-			t.Errorf("exp(%v) = %v, want next to nothing", x, got)
-		}
-	}
-}
-
-// vocabularyLogits returns logits like GPT-2's: a broad bell and a few that stand out.
-func vocabularyLogits(seed uint64) []float32 {
+// VocabularyLogits returns logits like GPT-2's: a broad bell and a few that stand out.
+func VocabularyLogits(seed uint64) []float32 {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	logits := make([]float32, 50257)
 	for i := range logits {
@@ -64,7 +45,7 @@ func TestTopPDecides(t *testing.T) {
 			continue // none is finite
 		}
 		s.best, exact.best = keyOf(logits[first]), keyOf(logits[first])
-		got, _ := s.filter(logits, expSum(logits, best))
+		got, _ := s.filter(logits, draw.ExpSum(logits, best))
 		want, _ := exact.filter(logits, 0)
 		if !slices.Equal(got, want) {
 			t.Fatalf("top-p %v keeps %d of %d tokens, expected %d", p, len(got), len(logits), len(want))
@@ -72,9 +53,10 @@ func TestTopPDecides(t *testing.T) {
 	}
 }
 
-var samplingBenchmarks = []struct {
-	name string
-	s    Sampling
+// SamplingBenchmarks are settings to measure.
+var SamplingBenchmarks = []struct {
+	Name string
+	S    Sampling
 }{
 	{"greedy", Sampling{TopP: 1, RepeatPenalty: 1}},
 	{"default", llamaCpp()},
@@ -85,25 +67,50 @@ var samplingBenchmarks = []struct {
 	{"temperature", Sampling{Temperature: 0.8, TopP: 1, RepeatPenalty: 1}},
 }
 
+// TestDrawnOfAll wants what was drawn from the whole vocabulary to be listed as it is where filters that keep everything
+// list it, also after the logits have changed.
+func TestDrawnOfAll(t *testing.T) {
+	logits, recent := VocabularyLogits(2)[:3001], []int{5, 17}
+	logits[9], logits[2000] = float32(math.Inf(-1)), float32(math.Inf(-1))
+	for _, penalty := range []float64{1, 1.3} {
+		all := NewSampler(Sampling{Temperature: 0.7, RepeatPenalty: penalty, RepeatLastN: -1, Seed: 3})
+		listed := NewSampler(Sampling{Temperature: 0.7, RepeatPenalty: penalty, RepeatLastN: -1, Seed: 3, MinP: 1e-30})
+		for range 50 {
+			id, p, err := all.Next(logits, recent)
+			want, q, err2 := listed.Next(logits, recent)
+			if err != nil || err2 != nil || id != want || p != q {
+				t.Fatalf("drew %d (%v, %v), expected %d (%v, %v)", id, p, err, want, q, err2)
+			}
+			old := logits[id]
+			logits[id] = 100
+			got, other := all.Drawn(4), listed.Drawn(4)
+			logits[id] = old
+			if !reflect.DeepEqual(got, other) {
+				t.Fatalf("drawn from %+v, expected %+v", got, other)
+			}
+		}
+	}
+}
+
 func TestNextAllocatesNothing(t *testing.T) {
-	logits, recent := vocabularyLogits(1), []int{1, 2, 3}
-	for _, b := range samplingBenchmarks {
-		s := NewSampler(b.s)
+	logits, recent := VocabularyLogits(1), []int{1, 2, 3}
+	for _, b := range SamplingBenchmarks {
+		s := NewSampler(b.S)
 		// AllocsPerRun runs once before it counts.
 		if n := testing.AllocsPerRun(3, func() { s.Next(logits, recent) }); n != 0 {
-			t.Errorf("%s: %v allocations a token, want none", b.name, n)
+			t.Errorf("%s: %v allocations a token, want none", b.Name, n)
 		}
 	}
 }
 
 func BenchmarkSampler(b *testing.B) {
-	logits, recent := vocabularyLogits(1), make([]int, 100)
+	logits, recent := VocabularyLogits(1), make([]int, 100)
 	for i := range recent {
 		recent[i] = 17 * i
 	}
-	for _, test := range samplingBenchmarks {
-		b.Run(test.name, func(b *testing.B) {
-			s := NewSampler(test.s)
+	for _, test := range SamplingBenchmarks {
+		b.Run(test.Name, func(b *testing.B) {
+			s := NewSampler(test.S)
 			for b.Loop() {
 				if _, _, err := s.Next(logits, recent); err != nil {
 					b.Fatal(err)

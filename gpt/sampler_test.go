@@ -247,7 +247,7 @@ func TestFrequencies(t *testing.T) {
 
 // TestKeepLarge holds the fast selections to slowKeep on a whole vocabulary.
 func TestKeepLarge(t *testing.T) {
-	logits := vocabularyLogits(5)
+	logits := VocabularyLogits(5)
 	for i := range logits {
 		logits[i] = float32(math.Round(float64(logits[i])*8) / 8) // many equals
 	}
@@ -255,6 +255,16 @@ func TestKeepLarge(t *testing.T) {
 		want := slowKeep(Sampling{TopK: k, TopP: 1, Temperature: 1}, logits)
 		s := NewSampler(llamaCpp())
 		checkKept(t, fmt.Sprintf("top-k %d", k), s.topK(nil, logits, k), want)
+	}
+	// Of the tokens that topK looks at first all are likely, and of the others few.
+	uneven := slices.Clone(logits)
+	for i := range uneven {
+		if i%sampleEvery != 0 {
+			uneven[i] -= 20
+		}
+	}
+	for _, k := range []int{200, 4000} {
+		checkKept(t, fmt.Sprintf("top-k %d of uneven logits", k), NewSampler(llamaCpp()).topK(nil, uneven, k), slowKeep(Sampling{TopK: k, TopP: 1, Temperature: 1}, uneven))
 	}
 	for _, p := range []float64{0.001, 0.5, 0.95, 0.9999} {
 		want := slowKeep(Sampling{TopP: p, Temperature: 1}, logits)
@@ -340,7 +350,7 @@ func TestLogProb(t *testing.T) {
 		}
 	}
 	// In float64: against the definition, on a whole vocabulary.
-	large := vocabularyLogits(9)
+	large := VocabularyLogits(9)
 	total := 0.0
 	for _, v := range large {
 		total += math.Exp(float64(v))
@@ -352,7 +362,7 @@ func TestLogProb(t *testing.T) {
 }
 
 func TestDeterminism(t *testing.T) {
-	logits := vocabularyLogits(1)
+	logits := VocabularyLogits(1)
 	text := func(seed uint64) (ids []int) {
 		settings := llamaCpp()
 		settings.Seed, settings.RepeatPenalty = seed, 1.1

@@ -13,6 +13,9 @@ const queryBlock = 64
 func init() {
 	register(func(b *Backend, op *backend.Attention) {
 		runs, time := op.Runs()
+		if b.attentionByTiles(op) {
+			return
+		}
 		_, context := op.Cache()
 		// How much of the cache is in use stands in memory; half is a guess.
 		keys := float64(context) / 2
@@ -137,63 +140,29 @@ func (h *heads) sees(t int) (from, to int) {
 }
 
 // queries computes the queries [t0, t1). A result has the same bits whatever other queries there
-// are: package gemm and those of package vec add up in one order, and what a query may not see has
-// the weight 0.
+// are: package gemm and those of package vec add up in one order, tiles of keys begin at the same
+// positions, and what a query may not see has the weight 0.
 func (h *heads) queries(w *worker, t0, t1 int) {
-	first, _ := h.sees(t0) // key that any of them sees
-	keys, rows := h.at+t1-first, (t1-t0)*h.n
-	dst := h.results(t0)
-	if rows > 1 && dst.Stride < h.size { // rows that overlap
-		h.alone(w, t0, t1)
-		return
+	rows := (t1 - t0) * h.n
+	q := h.scaled(w, t0, t1)
+	sums := gemm.Matrix{Data: w.floats(1, rows*h.size), Stride: h.size}
+	clear(sums.Data)
+	states := w.softmaxes(0, rows)
+	for r := range states {
+		states[r] = noKeys
 	}
-	q := gemm.Matrix{Data: w.floats(0, rows*h.size), Stride: h.size}
-	for r := range rows {
-		to := q.Data[r*h.size:][:h.size]
-		copy(to, h.part(&h.o.Q, t0+r/h.n, r%h.n))
-		vec.Scale(to, h.o.Scale)
-		clear(h.part(&h.o.Dst, t0+r/h.n, r%h.n))
-	}
-	// Softmax takes whole vectors, which may end behind the last key.
-	scores := gemm.Matrix{Stride: (keys + 2*vec.Lanes - 1) &^ (vec.Lanes - 1)}
-	scores.Data = w.floats(1, rows*scores.Stride)
-	clear(scores.Data)
-	for key := 0; key < keys; {
-		weights, n, ok := h.cache(&h.o.K, first+key)
-		n = min(n, keys-key)
-		if ok {
-			w.gemm.Dots(gemm.Matrix{Data: scores.Data[key:], Stride: scores.Stride}, q, weights, rows, n, h.size)
-		} else {
-			for r := range rows {
-				fill(scores.Data[r*scores.Stride+key:][:n], nan)
+	first, _ := h.sees(t0)
+	last := h.at + t1
+	for tile := first / keyTile; tile*keyTile < last; tile++ {
+		part, of := h.tile(w, q, t0, t1, max(first, tile*keyTile), min(last, (tile+1)*keyTile))
+		for r := range rows {
+			if h.overlaps(t0+r/h.n, tile) {
+				states[r].join(of[r], sums.Data[r*h.size:][:h.size], part.Data[r*h.size:][:h.size])
 			}
 		}
-		key += n
 	}
 	for r := range rows {
-		t, i := t0+r/h.n, r%h.n
-		from, to := h.sees(t)
-		s := scores.Data[r*scores.Stride:][:scores.Stride]
-		if h.o.SoftCap > 0 {
-			vec.SoftCap(s[from-first:to-first], h.o.SoftCap)
-		}
-		softmaxSeen(s, from-first, to-first, sinkOf(&h.o.Sinks, h.first+i))
-		if p := h.probs(t, i); p != nil {
-			clear(p[:from])
-			clear(p[from+copy(p[from:], s[from-first:to-first]):])
-		}
-	}
-	for key := 0; key < keys; {
-		weights, n, ok := h.cache(&h.o.V, first+key)
-		n = min(n, keys-key)
-		if !ok {
-			for r := range rows {
-				fill(h.part(&h.o.Dst, t0+r/h.n, r%h.n), nan)
-			}
-			break
-		}
-		w.gemm.Outer(dst, gemm.Matrix{Data: scores.Data[key:], Stride: scores.Stride}, weights, rows, h.size, n)
-		key += n
+		h.finish(states[r], sums.Data[r*h.size:][:h.size], t0+r/h.n, r%h.n)
 	}
 	for t := t0; t1-t0 > 1 && t < t1; t++ {
 		// 0 times what a query may not see is NaN where that is no number.
@@ -218,16 +187,6 @@ func (h *heads) alone(w *worker, t0, t1 int) {
 // part is what a head has of a row of x. i counts from the first head on.
 func (h *heads) part(x *backend.Tensor, t, i int) []float32 {
 	return row[float32](x, h.token+t)[(h.first+i)*h.size:][:h.size]
-}
-
-// results is where the results of queries from t on lie, one below the other.
-func (h *heads) results(t int) gemm.Matrix {
-	x := &h.o.Dst
-	m := gemm.Matrix{Data: elements[float32](x)[x.Row(h.token+t)-x.Offset+h.first*h.size:], Stride: x.Strides[2]}
-	if h.n > 1 {
-		m.Stride = h.size
-	}
-	return m
 }
 
 // probs is where the probabilities of query t are wanted, else nil.

@@ -108,9 +108,9 @@ func BenchmarkLinear(b *testing.B) {
 func BenchmarkAttention(b *testing.B) {
 	be := open(b)
 	for _, d := range []backend.DType{backend.F32, backend.F16} {
-		for _, n := range [][2]int{{1, 512}, {512, 0}} { // queries, position
+		for _, n := range [][2]int{{1, 512}, {1, 4095}, {1, 8191}, {512, 0}, {512, 3584}, {512, 7680}} { // queries, position
 			b.Run(fmt.Sprintf("rows=%d/at=%d/%v", n[0], n[1], d), func(b *testing.B) {
-				op := benchAttention(b, be, d, n[0])
+				op := benchAttention(b, be, d, n[0], max(benchContext, n[0]+n[1]))
 				setAt(b, be, op.At, n[1])
 				keys := float64(n[1]) + float64(n[0])/2
 				run(b, be, 4*float64(n[0])*keys*benchWidth, 0, op)
@@ -135,9 +135,9 @@ func places(tb testing.TB, b backend.Backend, n int) backend.Tensor {
 	return tensor(tb, b, backend.I32, 2, n)
 }
 
-func benchAttention(tb testing.TB, be backend.Backend, d backend.DType, rows int) *backend.Attention {
+func benchAttention(tb testing.TB, be backend.Backend, d backend.DType, rows, context int) *backend.Attention {
 	qkv := tensor(tb, be, backend.F32, 1, rows, 3*benchWidth)
-	cache := tensor(tb, be, d, 1, benchContext, 2*benchWidth)
+	cache := tensor(tb, be, d, 1, context, 2*benchWidth)
 	return &backend.Attention{
 		Dst: tensor(tb, be, backend.F32, 1, rows, benchWidth), Q: qkv.Slice(-1, 0, benchWidth),
 		K: cache.Slice(-1, 0, benchWidth), V: cache.Slice(-1, benchWidth, 2*benchWidth),
@@ -183,7 +183,7 @@ func benchModel(tb testing.TB, be backend.Backend, d backend.DType, rows, positi
 		norm(x)
 		m := matrix(w, 3*w)
 		product(&backend.Linear{Dst: qkv, X: normed, W: m, Bias: f(3 * w)}, m)
-		a := benchAttention(tb, be, d, rows)
+		a := benchAttention(tb, be, d, rows, benchContext)
 		setAt(tb, be, a.At, position)
 		cache := a.K
 		cache.Shape[3] = 2 * w

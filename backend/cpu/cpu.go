@@ -46,15 +46,17 @@ func init() {
 
 // Backend is the host's processor. Its Run returns when the ops have finished.
 type Backend struct {
-	library  blaslib.Library
-	pool     *pool
-	live     map[*buffer]struct{}
-	bytes    int // of buffers from Alloc that are not freed
-	closed   bool
-	profile  *profile       // the profile that is being made; nil: none
-	wide     [2]wide        // see widen
-	product  backend.Linear // the product in hand, where its vectors were widened
-	integers integers       // the product in hand, where it is one of integers
+	library   blaslib.Library
+	pool      *pool
+	live      map[*buffer]struct{}
+	bytes     int // of buffers from Alloc that are not freed
+	closed    bool
+	profile   *profile       // the profile that is being made; nil: none
+	wide      [2]wide        // see widen
+	product   backend.Linear // the product in hand, where its vectors were widened
+	integers  integers       // the product in hand, where it is one of integers
+	attention attentionTiles // the op in hand, where its keys are spread
+	next      matrixAhead    // of the product after the one in hand
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.
@@ -147,7 +149,10 @@ func (b *Backend) Run(ops ...backend.Op) error {
 			return &backend.OpError{Index: i, Op: op.Name(), Err: b.visitErr}
 		}
 	}
-	for _, op := range ops {
+	for i, op := range ops {
+		if l, ok := op.(*backend.Linear); ok && l.X.Rows() <= fewRows {
+			b.next = nextMatrix(ops[i+1:])
+		}
 		if b.profile != nil {
 			b.profile.run(b, op)
 			continue

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"math"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 	"unsafe"
 
 	"caldera/backend"
@@ -245,6 +247,61 @@ func TestPoolDoesEachItemOnce(t *testing.T) {
 			t.Errorf("threads=%d: %d items were done, want %d", threads, total, want)
 		}
 		p.stop()
+	}
+}
+
+// A thread that does not get on holds up one chunk and no more: others do the rest of its share.
+func TestPoolDoesNotWaitForSlowThreads(t *testing.T) {
+	const n = 1000
+	for _, threads := range []int{2, 3, 7} {
+		p := newPool(threads)
+		var left atomic.Int64
+		left.Store(n)
+		rest := make(chan struct{}) // closed when only one chunk is left
+		var once sync.Once
+		largest := int64(0)
+		p.do(nil, n, 10, 1e6, chunksPerThread, func(_ *worker, _ backend.Op, from, to int) {
+			stuck := false
+			once.Do(func() { stuck, largest = true, int64(to-from) })
+			if !stuck {
+				if left.Add(int64(from-to)) == largest {
+					close(rest)
+				}
+				return
+			}
+			select {
+			case <-rest:
+			case <-time.After(time.Minute):
+				t.Errorf("threads=%d: %d items are left, %d of them in the chunk of the slow thread", threads, left.Load(), largest)
+			}
+			left.Add(int64(from - to))
+		})
+		if left := left.Load(); left != 0 {
+			t.Errorf("threads=%d: %d items were not done", threads, left)
+		}
+		p.stop()
+	}
+}
+
+// Helpers that have nothing to do sleep, so that they cost nobody a processor, and wake up again.
+func TestPoolSleeps(t *testing.T) {
+	p := newPool(4)
+	defer p.stop()
+	for range 3 {
+		done := atomic.Int64{}
+		p.do(nil, 100, 1, 1e6, chunksPerThread, func(_ *worker, _ backend.Op, from, to int) { done.Add(int64(to - from)) })
+		if done.Load() != 100 {
+			t.Fatalf("%d items were done, expected 100", done.Load())
+		}
+		asleep := 0
+		for end := time.Now().Add(time.Minute); asleep < p.helpers && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			p.mu.Lock()
+			asleep = p.asleep
+			p.mu.Unlock()
+		}
+		if asleep != p.helpers {
+			t.Fatalf("%d of %d helpers sleep after a minute without work", asleep, p.helpers)
+		}
 	}
 }
 

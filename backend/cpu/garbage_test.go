@@ -10,36 +10,51 @@ import (
 )
 
 // The build tag is there because the race detector makes sync.Pool drop objects.
+
+// TestDecodeMakesNoGarbage runs the ops of a layer for a token, for tokens of a batch of sequences, and for a prompt, with weights of
+// each kind, and keys in several tiles.
 func TestDecodeMakesNoGarbage(t *testing.T) {
-	b := open(t)
-	x, y := tensor(t, b, backend.F32, 1, 256), tensor(t, b, backend.F32, 1, 256)
-	w, v := tensor(t, b, backend.F32, 256, 256), tensor(t, b, backend.F32, 256)
-	kv := tensor(t, b, backend.F32, 1, 64, 256)
-	where := places(t, b, 1)
-	setAt(t, b, where, 40)
-	blocks := tensor(t, b, backend.Q8_A, 1, 256)
-	ops, err := backend.Prepare(b,
-		&backend.Copy{Dst: blocks, X: x},
-		&backend.Linear{Dst: y, X: blocks, W: tensor(t, b, backend.Q8_0, 256, 256), Residual: x, Sum: tensor(t, b, backend.F32, 1, 256)},
-		&backend.LayerNorm{Dst: y, X: x, Gamma: v, Beta: v, Epsilon: 1e-5},
-		&backend.Linear{Dst: x, X: y, W: w, Bias: v},
-		&backend.Linear{Dst: y, X: x, W: w.Transpose(), Bias: v, Sum: tensor(t, b, backend.F32, 1, 256), Activation: backend.GELUTanh},
-		&backend.RMSNorm{Dst: y, X: x, Gamma: v, Epsilon: 1e-5},
-		&backend.Rotary{Dst: y, X: x, Angles: tensor(t, b, backend.F32, 64, 64), At: where, Heads: 4},
-		&backend.GatedActivation{Dst: y, Gate: x, Up: v, Func: backend.SiLU, Limit: 7},
-		&backend.Scale{Dst: y, X: x, By: v.Slice(-1, 0, 1)},
-		&backend.Store{Dst: kv, X: y, At: where},
-		&backend.Attention{Dst: x, Q: y, K: kv, V: kv, At: where, Heads: 4, Scale: 0.125},
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := testing.AllocsPerRun(200, func() {
-		if err := b.Run(ops...); err != nil {
-			t.Fatal(err)
+	const width, context, at = 256, 700, 600
+	for _, n := range [][2]int{{1, 1}, {8, 1}, {80, 0}} { // tokens, and how many follow one another; 0: all
+		for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_0} {
+			rows, b := n[0], openThreads(t, 3)
+			f := func(dims ...int) backend.Tensor { return tensor(t, b, backend.F32, dims...) }
+			x, y, v := f(1, rows, width), f(1, rows, width), f(width)
+			w := tensor(t, b, d, width, width)
+			kv := tensor(t, b, backend.F16, 1, context, width)
+			where := places(t, b, rows)
+			setAt(t, b, where, at)
+			ops := []backend.Op{
+				&backend.LayerNorm{Dst: y, X: x, Gamma: v, Beta: v, Epsilon: 1e-5},
+				&backend.Linear{Dst: y, X: x, W: w, Residual: x, Sum: f(1, rows, width)},
+				&backend.Linear{Dst: x, X: y, W: w, Bias: v},
+				&backend.RMSNorm{Dst: y, X: x, Gamma: v, Epsilon: 1e-5},
+				&backend.Rotary{Dst: y, X: x, Angles: f(context, 64), At: where, Heads: 4},
+				&backend.GatedActivation{Dst: y, Gate: x, Up: x, Func: backend.SiLU, Limit: 7},
+				&backend.Scale{Dst: y, X: x, By: v.Slice(-1, 0, 1)},
+				&backend.Store{Dst: kv, X: y, At: where},
+				&backend.Attention{Dst: x, Q: y, K: kv, V: kv, At: where, Heads: 4, Run: n[1], Scale: 0.125},
+			}
+			if d.Quantized() {
+				blocks := tensor(t, b, backend.Q8_A, 1, rows, width)
+				ops = append(ops, &backend.Copy{Dst: blocks, X: x},
+					&backend.Linear{Dst: y, X: blocks, W: w, Residual: x, Sum: f(1, rows, width)})
+			} else {
+				ops = append(ops, &backend.Linear{Dst: y, X: x, W: w.Transpose(), Bias: v, Sum: f(1, rows, width), Activation: backend.GELUTanh})
+			}
+			ops, err := backend.Prepare(b, ops...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := testing.AllocsPerRun(60, func() {
+				if err := b.Run(ops...); err != nil {
+					t.Fatal(err)
+				}
+			}); n >= 1 {
+				t.Errorf("%v, %d rows: a run of %d ops allocates %v times", d, rows, len(ops), n)
+			}
+			b.Close()
 		}
-	}); n >= 1 {
-		t.Errorf("a run of %d ops allocates %v times", len(ops), n)
 	}
 }
 

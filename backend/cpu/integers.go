@@ -10,10 +10,12 @@ import (
 // its parts.
 type integers struct {
 	*backend.Linear
-	format *qgemm.Format
-	first  int // row of x
-	rows   int // from there on, that are multiplied at once
-	packed []byte
+	format  *qgemm.Format
+	kernels qgemm.Kernels
+	first   int // row of x
+	rows    int // from there on, that are multiplied at once
+	packed  []byte
+	x       []byte // packed, or a row that need not be
 }
 
 // integerFormats are the types of weights that are multiplied so. With others blocks of x are converted to f32.
@@ -30,22 +32,39 @@ func (b *Backend) linearIntegers(op *backend.Linear, f *qgemm.Format) {
 	most := max(qgemm.TileRows, maxWide/in&^(qgemm.TileRows-1))
 	for i.first = 0; i.first < rows; i.first += i.rows {
 		i.rows = i.together(min(rows, i.first+most)) - i.first
-		n := f.PackedBytes(i.rows, in)
-		if cap(i.packed) < n {
-			i.packed = make([]byte, n)
-		}
-		i.packed = i.packed[:n]
-		b.pool.do(i, i.rows, qgemm.TileRows, 0.15*float64(in), chunksPerThread, packPart)
+		i.kernels = f.Kernels(i.rows)
+		b.pack()
 
-		width, threads := f.Kernels(i.rows).Width, b.pool.threads()
+		width, threads := i.kernels.Width, b.pool.threads()
 		nanos := max(2*float64(i.rows)*float64(out)*float64(in)/gops, float64(op.W.DType.Bytes(out*in))/gbs)
 		if out < 2*width*threads && i.rows >= 8*qgemm.TileRows*threads {
 			b.pool.do(i, i.rows, qgemm.TileRows, nanos/float64(i.rows), 1, integersRowsPart)
 		} else {
-			b.pool.do(i, out, width, nanos/float64(out), chunksPerThread, integersPart)
+			pieces := chunksPerThread
+			if i.rows <= fewRows {
+				pieces = fewChunks
+				b.pool.upcoming = b.next
+			}
+			b.pool.do(i, out, width, nanos/float64(out), pieces, integersPart)
 		}
 	}
-	i.Linear = nil // so that the op's memory can be collected
+	i.Linear, i.x = nil, nil // so that the op's memory can be collected
+}
+
+// pack sets x of the product in hand.
+func (b *Backend) pack() {
+	i := &b.integers
+	if i.kernels.Unpacked() {
+		i.x = blockRow(&i.X, i.first)
+		return
+	}
+	n := i.format.PackedBytes(i.rows, i.X.Shape[3])
+	if cap(i.packed) < n {
+		i.packed = make([]byte, n)
+	}
+	i.packed = i.packed[:n]
+	i.x = i.packed
+	b.pool.do(i, i.rows, qgemm.TileRows, 0.15*float64(i.X.Shape[3]), chunksPerThread, packPart)
 }
 
 // Rounding implements [backend.Rounder]: blocks, where integers are multiplied faster than f32.
@@ -92,8 +111,8 @@ func (i *integers) run(w *worker, r0, r1, c0, c1 int) {
 	l := newLinear(i.Linear)
 	weights, _ := viewQuantized(&i.W, 0)
 	p := qgemm.Product{
-		Kernels: i.format.Kernels(i.rows),
-		X:       i.packed, Rows: i.rows,
+		Kernels: i.kernels,
+		X:       i.x, Rows: i.rows,
 		W: weights.data, WStride: weights.stride,
 		In: i.X.Shape[3],
 	}

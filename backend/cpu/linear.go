@@ -88,10 +88,11 @@ func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part
 	case m <= fewRows:
 		// Columns of a transposed matrix are strips of its rows: the wider, the
 		// better memory is read ahead. Four strips a thread took twice as long in f16.
-		pieces := chunksPerThread
+		pieces := fewChunks
 		if _, transposed, _ := layout(w); transposed {
 			pieces = 1
 		}
+		b.pool.upcoming = b.next
 		b.pool.do(op, n, columnUnit, nanos/float64(n), pieces, columns)
 	default: // each chunk may copy all of x
 		b.pool.do(op, n, columnUnit, nanos/float64(n), 2, columns)

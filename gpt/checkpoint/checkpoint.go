@@ -44,6 +44,7 @@ type rawTensor struct {
 	File    string        // for messages
 	aligned bool          // the data may be read as numbers in place
 	made    bool          // the data takes memory where it is not copied too
+	drop    func()        // tells that the data is not needed for now; nil: that changes nothing
 }
 
 // layout is how checkpoints of a kind name and store the weights.
@@ -81,7 +82,7 @@ type safetensorsFile struct{ *safetensors.File }
 
 func (f safetensorsFile) tensor(name string) rawTensor {
 	t, _ := f.Tensor(name)
-	return rawTensor{Name: t.Name, DType: string(t.DType), Shape: t.Shape, Data: func() []byte { return t.Data }, File: t.File, aligned: t.Aligned()}
+	return rawTensor{Name: t.Name, DType: string(t.DType), Shape: t.Shape, Data: func() []byte { return t.Data }, File: t.File, aligned: t.Aligned(), drop: func() { f.Drop(t) }}
 }
 
 // Tokenizer reads the tokenizer. The error wraps [tokenizer.ErrNone] where the

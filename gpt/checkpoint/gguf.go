@@ -46,7 +46,7 @@ type ggufFile struct{ *gguf.File }
 
 func (f ggufFile) tensor(name string) rawTensor {
 	t, _ := f.Tensor(name)
-	return rawTensor{Name: t.Name, DType: t.Type.String(), Shape: t.Shape, Data: func() []byte { return t.Data }, File: t.File, aligned: t.Aligned()}
+	return rawTensor{Name: t.Name, DType: t.Type.String(), Shape: t.Shape, Data: func() []byte { return t.Data }, File: t.File, aligned: t.Aligned(), drop: func() { f.Drop(t) }}
 }
 
 func openGGUF(path string) (*Checkpoint, error) {

@@ -71,6 +71,9 @@ func (p Plan) place(ctx context.Context, g group) error {
 			k := g.k[i]
 			c := converter{stored: backend.OfFileName(t.DType), data: t.Data(), dtype: k.dtype, shape: k.shape, transpose: k.transpose, rows: k.rows}
 			err = c.write(ctx, p.m.Backend, *w.Tensor)
+			if t.drop != nil {
+				t.drop() // so that the file does not fill memory beside the copy
+			}
 		}
 		if err != nil {
 			return fmt.Errorf("%s: tensor %q: %w", t.File, t.Name, err)

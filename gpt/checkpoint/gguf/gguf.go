@@ -118,6 +118,9 @@ func (f *File) Value(key string) (Value, bool) {
 	return v, ok
 }
 
+// Drop tells the system that the data of a tensor of this file is not needed in memory for now: see [mapfile.Drop].
+func (f *File) Drop(t Tensor) { mapfile.Drop(f.mappings, t.Data) }
+
 // Close unmaps the file. Data of tensors and values must not be used afterwards.
 // The File is then empty. A second Close does nothing.
 func (f *File) Close() error {

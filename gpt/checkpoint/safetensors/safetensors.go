@@ -121,6 +121,9 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 // "format": "pt". Of a checkpoint in shards it is the first shard's.
 func (f *File) Metadata() map[string]string { return f.metadata }
 
+// Drop tells the system that the data of a tensor of this file is not needed in memory for now: see [mapfile.Drop].
+func (f *File) Drop(t Tensor) { mapfile.Drop(f.mappings, t.Data) }
+
 // Close unmaps the file. Data of its tensors must not be used afterwards. The File
 // is then empty. A second Close does nothing.
 func (f *File) Close() error {

@@ -60,6 +60,13 @@ func (s *kernels) inPlace(f Format, rows, n int) bool {
 	return rows <= most && len(s.dots[f.kind]) > 0 && (f.kind == kindF32 || s.tails || n%s.lanes == 0)
 }
 
+// Fetch asks for n bytes of memory that will be read, which need not be there. n is above 0.
+func Fetch(address uintptr, n int) {
+	if use.fetch != nil {
+		use.fetch(address, n)
+	}
+}
+
 // ahead asks for n numbers of a row that will be converted.
 func (s *kernels) ahead(w Weights, row, column, n int) {
 	if s.fetch != nil {

@@ -28,7 +28,11 @@ func BenchmarkProduct(b *testing.B) {
 				for r := range rows {
 					f.PackRow(packed, r, rows, p.xRow(r))
 				}
-				product := Product{Kernels: f.Kernels(rows), Dst: make([]float32, rows*out), DstStride: out, X: packed, Rows: rows, W: w, WStride: stride, In: in}
+				k := f.Kernels(rows)
+				if k.Unpacked() {
+					packed = p.xRow(0)
+				}
+				product := Product{Kernels: k, Dst: make([]float32, rows*out), DstStride: out, X: packed, Rows: rows, W: w, WStride: stride, In: in}
 				var ws Workspace
 				b.Run(fmt.Sprintf("%s/rows=%d/in=%d/out=%d/%s", name, rows, in, out, set), func(b *testing.B) {
 					for b.Loop() {

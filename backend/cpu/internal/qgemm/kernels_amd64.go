@@ -308,6 +308,18 @@ func packQ8AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 func packQ4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
+func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
 func quantizeAVX2(dst *byte, src *float32, blocks int)
 
 //go:noescape

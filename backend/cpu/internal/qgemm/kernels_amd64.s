@@ -5942,7 +5942,6 @@ group:
 // func packQ8AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·packQ8AVX512(SB), NOSPLIT, $0-40
-	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
 	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
@@ -5951,6 +5950,7 @@ TEXT ·packQ8AVX512(SB), NOSPLIT, $0-40
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         panel+0(FP), DI
 	MOVL         $0x80808080, AX
 	VMOVD        AX, X15
 	VPBROADCASTD X15, Z15
@@ -6070,7 +6070,6 @@ block:
 // func packQ4AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·packQ4AVX512(SB), NOSPLIT, $0-40
-	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
 	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
@@ -6079,6 +6078,7 @@ TEXT ·packQ4AVX512(SB), NOSPLIT, $0-40
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
 	VPBROADCASTD X15, Z15
@@ -6170,7 +6170,6 @@ block:
 // func packQ8AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·packQ8AVX512Few(SB), NOSPLIT, $0-40
-	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
 	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
@@ -6179,6 +6178,7 @@ TEXT ·packQ8AVX512Few(SB), NOSPLIT, $0-40
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         panel+0(FP), DI
 	MOVL         $0x80808080, AX
 	VMOVD        AX, X15
 	VPBROADCASTD X15, Z15
@@ -6298,7 +6298,6 @@ block:
 // func packQ4AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·packQ4AVX512Few(SB), NOSPLIT, $0-40
-	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
 	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
@@ -6307,6 +6306,7 @@ TEXT ·packQ4AVX512Few(SB), NOSPLIT, $0-40
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
 	VPBROADCASTD X15, Z15
@@ -6398,13 +6398,13 @@ block:
 // func packQ8AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ8AVXVNNI(SB), NOSPLIT, $0-40
-	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
 	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         panel+0(FP), DI
 	MOVL         $0x80808080, AX
 	VMOVD        AX, X15
 	VPBROADCASTD X15, Y15
@@ -6493,13 +6493,13 @@ block:
 // func packQ4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ4AVXVNNI(SB), NOSPLIT, $0-40
-	MOVQ         panel+0(FP), DI
 	MOVQ         w+8(FP), SI
 	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
 	VPBROADCASTD X15, Y15
@@ -6564,6 +6564,431 @@ block:
 	ADDQ        $0x00000120, DI
 	DECQ        CX
 	JNZ         block
+	VZEROUPPER
+	RET
+
+// func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ8AVX512One(SB), NOSPLIT, $0-56
+	MOVQ         init+8(FP), DI
+	MOVQ         x+16(FP), R12
+	MOVQ         w+24(FP), SI
+	MOVQ         ahead+32(FP), R11
+	MOVQ         stride+40(FP), DX
+	MOVQ         blocks+48(FP), CX
+	LEAQ         (DX)(DX*2), BX
+	LEAQ         (SI)(DX*4), R8
+	VMOVUPS      (DI), Y14
+	MOVL         $0x80808080, AX
+	VMOVD        AX, X13
+	VPBROADCASTD X13, Y13
+
+block:
+	VMOVDQU      4(R12), Y11
+	VPXOR        2(SI), Y13, Y8
+	VPXOR        Y0, Y0, Y0
+	VPDPBUSD     Y11, Y8, Y0
+	VPXOR        2(SI)(DX*1), Y13, Y8
+	VPXOR        Y1, Y1, Y1
+	VPDPBUSD     Y11, Y8, Y1
+	VPXOR        2(SI)(DX*2), Y13, Y8
+	VPXOR        Y2, Y2, Y2
+	VPDPBUSD     Y11, Y8, Y2
+	VPXOR        2(SI)(BX*1), Y13, Y8
+	VPXOR        Y3, Y3, Y3
+	VPDPBUSD     Y11, Y8, Y3
+	VPXOR        2(R8), Y13, Y8
+	VPXOR        Y4, Y4, Y4
+	VPDPBUSD     Y11, Y8, Y4
+	VPXOR        2(R8)(DX*1), Y13, Y8
+	VPXOR        Y5, Y5, Y5
+	VPDPBUSD     Y11, Y8, Y5
+	VPXOR        2(R8)(DX*2), Y13, Y8
+	VPXOR        Y6, Y6, Y6
+	VPDPBUSD     Y11, Y8, Y6
+	VPXOR        2(R8)(BX*1), Y13, Y8
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     Y11, Y8, Y7
+	VPUNPCKLDQ   Y1, Y0, Y9
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y0, Y9
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y5, Y4, Y9
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPUNPCKLDQ   Y7, Y6, Y9
+	VPUNPCKHDQ   Y7, Y6, Y6
+	VPADDD       Y9, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y9
+	VPUNPCKHQDQ  Y6, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y0, Y9
+	VPERM2I128   $0x31, Y4, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x07, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS    X15, Y15
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
+	VMULPS       Y9, Y15, Y15
+	VMULPS       Y15, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	PREFETCHT0   192(R11)
+	PREFETCHT0   256(R11)
+	ADDQ         $0x00000110, R11
+	ADDQ         $0x00000022, SI
+	ADDQ         $0x00000022, R8
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
+TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-56
+	MOVQ         init+8(FP), DI
+	MOVQ         x+16(FP), R12
+	MOVQ         w+24(FP), SI
+	MOVQ         ahead+32(FP), R11
+	MOVQ         stride+40(FP), DX
+	MOVQ         blocks+48(FP), CX
+	LEAQ         (DX)(DX*2), BX
+	LEAQ         (SI)(DX*4), R8
+	LEAQ         (R8)(DX*4), R9
+	LEAQ         (R9)(DX*4), R10
+	VMOVUPS      (DI), Z14
+	MOVL         $0x0f0f0f0f, AX
+	VMOVD        AX, X13
+	VPBROADCASTD X13, Z13
+
+block:
+	VBROADCASTI32X4 4(R12), Z11
+	VBROADCASTI32X4 20(R12), Z12
+	VMOVDQU         2(SI), X8
+	VINSERTI32X4    $0x01, 2(R8), Z8, Z8
+	VINSERTI32X4    $0x02, 2(R9), Z8, Z8
+	VINSERTI32X4    $0x03, 2(R10), Z8, Z8
+	VPANDD          Z13, Z8, Z9
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z11, Z9, Z0
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z13, Z8, Z8
+	VPDPBUSD        Z12, Z8, Z0
+	VMOVDQU         2(SI)(DX*1), X8
+	VINSERTI32X4    $0x01, 2(R8)(DX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 2(R9)(DX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 2(R10)(DX*1), Z8, Z8
+	VPANDD          Z13, Z8, Z9
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z11, Z9, Z1
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z13, Z8, Z8
+	VPDPBUSD        Z12, Z8, Z1
+	VMOVDQU         2(SI)(DX*2), X8
+	VINSERTI32X4    $0x01, 2(R8)(DX*2), Z8, Z8
+	VINSERTI32X4    $0x02, 2(R9)(DX*2), Z8, Z8
+	VINSERTI32X4    $0x03, 2(R10)(DX*2), Z8, Z8
+	VPANDD          Z13, Z8, Z9
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z11, Z9, Z2
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z13, Z8, Z8
+	VPDPBUSD        Z12, Z8, Z2
+	VMOVDQU         2(SI)(BX*1), X8
+	VINSERTI32X4    $0x01, 2(R8)(BX*1), Z8, Z8
+	VINSERTI32X4    $0x02, 2(R9)(BX*1), Z8, Z8
+	VINSERTI32X4    $0x03, 2(R10)(BX*1), Z8, Z8
+	VPANDD          Z13, Z8, Z9
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z11, Z9, Z3
+	VPSRLW          $0x04, Z8, Z8
+	VPANDD          Z13, Z8, Z8
+	VPDPBUSD        Z12, Z8, Z3
+	VPUNPCKLDQ      Z1, Z0, Z9
+	VPUNPCKHDQ      Z1, Z0, Z0
+	VPADDD          Z9, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z9
+	VPUNPCKHDQ      Z3, Z2, Z2
+	VPADDD          Z9, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z9
+	VPUNPCKHQDQ     Z2, Z0, Z0
+	VPADDD          Z9, Z0, Z0
+	MOVWLSX         2(R12), AX
+	SHLL            $0x03, AX
+	VMOVD           AX, X9
+	VPBROADCASTD    X9, Z9
+	VPSUBD          Z9, Z0, Z0
+	VCVTDQ2PS       Z0, Z0
+	VMOVDQU         (SI), X15
+	VPBLENDW        $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW        $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW        $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW        $0x10, -8(R8), X15, X15
+	VPBLENDW        $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW        $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW        $0x80, -14(R8)(BX*1), X15, X15
+	VMOVDQU         (R9), X9
+	VPBLENDW        $0x02, -2(R9)(DX*1), X9, X9
+	VPBLENDW        $0x04, -4(R9)(DX*2), X9, X9
+	VPBLENDW        $0x08, -6(R9)(BX*1), X9, X9
+	VPBLENDW        $0x10, -8(R10), X9, X9
+	VPBLENDW        $0x20, -10(R10)(DX*1), X9, X9
+	VPBLENDW        $0x40, -12(R10)(DX*2), X9, X9
+	VPBLENDW        $0x80, -14(R10)(BX*1), X9, X9
+	VINSERTI128     $0x01, X9, Y15, Y15
+	VCVTPH2PS       Y15, Z15
+	VPBROADCASTW    (R12), Y9
+	VCVTPH2PS       Y9, Z9
+	VMULPS          Z9, Z15, Z15
+	VMULPS          Z15, Z0, Z0
+	VADDPS          Z0, Z14, Z14
+	PREFETCHT0      (R11)
+	PREFETCHT0      64(R11)
+	PREFETCHT0      128(R11)
+	PREFETCHT0      192(R11)
+	PREFETCHT0      256(R11)
+	ADDQ            $0x00000120, R11
+	ADDQ            $0x00000012, SI
+	ADDQ            $0x00000012, R8
+	ADDQ            $0x00000012, R9
+	ADDQ            $0x00000012, R10
+	ADDQ            $0x00000024, R12
+	DECQ            CX
+	JNZ             block
+	MOVQ            dst+0(FP), DI
+	VMOVUPS         Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ8AVXVNNI(SB), NOSPLIT, $0-56
+	MOVQ         init+8(FP), DI
+	MOVQ         x+16(FP), R12
+	MOVQ         w+24(FP), SI
+	MOVQ         ahead+32(FP), R11
+	MOVQ         stride+40(FP), DX
+	MOVQ         blocks+48(FP), CX
+	LEAQ         (DX)(DX*2), BX
+	LEAQ         (SI)(DX*4), R8
+	VMOVUPS      (DI), Y14
+	MOVL         $0x80808080, AX
+	VMOVD        AX, X13
+	VPBROADCASTD X13, Y13
+
+block:
+	VMOVDQU      4(R12), Y11
+	VPXOR        2(SI), Y13, Y8
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x503dc2c4
+	BYTE         $0xc3
+	VPXOR        2(SI)(DX*1), Y13, Y8
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x503dc2c4
+	BYTE         $0xcb
+	VPXOR        2(SI)(DX*2), Y13, Y8
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x503dc2c4
+	BYTE         $0xd3
+	VPXOR        2(SI)(BX*1), Y13, Y8
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x503dc2c4
+	BYTE         $0xdb
+	VPXOR        2(R8), Y13, Y8
+	VPXOR        Y4, Y4, Y4
+	LONG         $0x503dc2c4
+	BYTE         $0xe3
+	VPXOR        2(R8)(DX*1), Y13, Y8
+	VPXOR        Y5, Y5, Y5
+	LONG         $0x503dc2c4
+	BYTE         $0xeb
+	VPXOR        2(R8)(DX*2), Y13, Y8
+	VPXOR        Y6, Y6, Y6
+	LONG         $0x503dc2c4
+	BYTE         $0xf3
+	VPXOR        2(R8)(BX*1), Y13, Y8
+	VPXOR        Y7, Y7, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xfb
+	VPUNPCKLDQ   Y1, Y0, Y9
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y0, Y9
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y5, Y4, Y9
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPUNPCKLDQ   Y7, Y6, Y9
+	VPUNPCKHDQ   Y7, Y6, Y6
+	VPADDD       Y9, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y9
+	VPUNPCKHQDQ  Y6, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y0, Y9
+	VPERM2I128   $0x31, Y4, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x07, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS    X15, Y15
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
+	VMULPS       Y9, Y15, Y15
+	VMULPS       Y15, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	PREFETCHT0   128(R11)
+	PREFETCHT0   192(R11)
+	PREFETCHT0   256(R11)
+	ADDQ         $0x00000110, R11
+	ADDQ         $0x00000022, SI
+	ADDQ         $0x00000022, R8
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ4AVXVNNI(SB), NOSPLIT, $0-56
+	MOVQ         init+8(FP), DI
+	MOVQ         x+16(FP), R12
+	MOVQ         w+24(FP), SI
+	MOVQ         ahead+32(FP), R11
+	MOVQ         stride+40(FP), DX
+	MOVQ         blocks+48(FP), CX
+	LEAQ         (DX)(DX*2), BX
+	LEAQ         (SI)(DX*4), R8
+	VMOVUPS      (DI), Y14
+	MOVL         $0x0f0f0f0f, AX
+	VMOVD        AX, X13
+	VPBROADCASTD X13, Y13
+
+block:
+	VBROADCASTI128 4(R12), Y11
+	VBROADCASTI128 20(R12), Y12
+	VMOVDQU        2(SI), X8
+	VINSERTI128    $0x01, 2(R8), Y8, Y8
+	VPAND          Y13, Y8, Y9
+	VPXOR          Y0, Y0, Y0
+	LONG           $0x5035c2c4
+	BYTE           $0xc3
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y13, Y8, Y8
+	LONG           $0x503dc2c4
+	BYTE           $0xc4
+	VMOVDQU        2(SI)(DX*1), X8
+	VINSERTI128    $0x01, 2(R8)(DX*1), Y8, Y8
+	VPAND          Y13, Y8, Y9
+	VPXOR          Y1, Y1, Y1
+	LONG           $0x5035c2c4
+	BYTE           $0xcb
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y13, Y8, Y8
+	LONG           $0x503dc2c4
+	BYTE           $0xcc
+	VMOVDQU        2(SI)(DX*2), X8
+	VINSERTI128    $0x01, 2(R8)(DX*2), Y8, Y8
+	VPAND          Y13, Y8, Y9
+	VPXOR          Y2, Y2, Y2
+	LONG           $0x5035c2c4
+	BYTE           $0xd3
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y13, Y8, Y8
+	LONG           $0x503dc2c4
+	BYTE           $0xd4
+	VMOVDQU        2(SI)(BX*1), X8
+	VINSERTI128    $0x01, 2(R8)(BX*1), Y8, Y8
+	VPAND          Y13, Y8, Y9
+	VPXOR          Y3, Y3, Y3
+	LONG           $0x5035c2c4
+	BYTE           $0xdb
+	VPSRLW         $0x04, Y8, Y8
+	VPAND          Y13, Y8, Y8
+	LONG           $0x503dc2c4
+	BYTE           $0xdc
+	VPUNPCKLDQ     Y1, Y0, Y9
+	VPUNPCKHDQ     Y1, Y0, Y0
+	VPADDD         Y9, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y9
+	VPUNPCKHDQ     Y3, Y2, Y2
+	VPADDD         Y9, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y9
+	VPUNPCKHQDQ    Y2, Y0, Y0
+	VPADDD         Y9, Y0, Y0
+	MOVWLSX        2(R12), AX
+	SHLL           $0x03, AX
+	VMOVD          AX, X9
+	VPBROADCASTD   X9, Y9
+	VPSUBD         Y9, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VMOVDQU        (SI), X15
+	VPBLENDW       $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW       $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW       $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW       $0x10, -8(R8), X15, X15
+	VPBLENDW       $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW       $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW       $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS      X15, Y15
+	VPBROADCASTW   (R12), X9
+	VCVTPH2PS      X9, Y9
+	VMULPS         Y9, Y15, Y15
+	VMULPS         Y15, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	PREFETCHT0     (R11)
+	PREFETCHT0     64(R11)
+	PREFETCHT0     128(R11)
+	ADDQ           $0x00000090, R11
+	ADDQ           $0x00000012, SI
+	ADDQ           $0x00000012, R8
+	ADDQ           $0x00000024, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
 	VZEROUPPER
 	RET
 

@@ -9,7 +9,7 @@ type Product struct {
 	DstStride  int
 	Init       []float32 // may be dst; nil: 0
 	InitStride int       // 0: one row for all
-	X          []byte    // from PackRow
+	X          []byte    // from PackRow, or a row of q8_a: see Kernels.Unpacked
 	Rows       int
 	W          []byte // row after row
 	WStride    int    // bytes from one to the next
@@ -52,10 +52,14 @@ func grown(p []byte, n int) []byte {
 // Columns computes columns [c0, c1) of rows [r0, r1). c0 is a multiple of Width; r0 is a multiple of TileRows,
 // and r1 is too, or is the number of rows.
 func (p *Product) Columns(ws *Workspace, r0, r1, c0, c1 int) {
+	if p.one.run != nil {
+		p.oneRow(ws, c0, c1)
+		return
+	}
 	depth := panelLen / p.Width / 256 * 256 // whole blocks of every format
 	if r1-r0 <= fewRows && c0 < c1 {
 		depth /= 3
-		prefetch(&p.W[c0*p.WStride], min(firstStrip, min(p.Width, c1-c0)*p.In/p.f.Len*p.f.Bytes))
+		prefetch(&p.W[c0*p.WStride], min(firstStrip, min(p.Width, c1-c0)*p.rowLen()))
 	}
 	for c := c0; c < c1; c += p.Width {
 		columns := min(p.Width, c1-c)
@@ -63,6 +67,15 @@ func (p *Product) Columns(ws *Workspace, r0, r1, c0, c1 int) {
 			p.strip(ws, r0, r1, c, columns, from, min(depth, p.In-from))
 		}
 	}
+}
+
+// rowLen is the number of bytes of a row of weights.
+func (p *Product) rowLen() int { return p.In / p.f.Len * p.f.Bytes }
+
+// address is where the weights of column c begin, or would. What comes next is asked for from its first byte to the
+// last, while weights are read: rows are too short for the processor to foresee it.
+func (p *Product) address(c int) uintptr {
+	return uintptr(unsafe.Pointer(unsafe.SliceData(p.W))) + uintptr(c*p.WStride)
 }
 
 // strip adds the products of n inputs.
@@ -130,9 +143,7 @@ func (p *Product) panel(ws *Workspace, c, columns, from, n int) {
 		clear(ws.weights[columns*bytes:])
 		w, stride = ws.weights, bytes
 	}
-	// While this strip is read the next one is loaded from memory, from its first byte to the last. Rows are too short
-	// for the processor to foresee what comes.
-	ahead := uintptr(unsafe.Pointer(unsafe.SliceData(p.W))) + uintptr((c+p.Width)*p.WStride+p.Width*skip)
+	ahead := p.address(c+p.Width) + uintptr(p.Width*skip)
 	for o := 0; o < p.Width; o += p.lanes {
 		p.pack(&ws.panel[4*o], &w[o*stride:][:(p.lanes-1)*stride+bytes][0], ahead+uintptr(o*bytes), stride, blocks)
 	}

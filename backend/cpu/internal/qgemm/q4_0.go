@@ -9,5 +9,5 @@ var Q4_0 = Format{
 			bytes[i], bytes[i+16] = b&15, b>>4
 		}
 	},
-	pack: packQ4,
+	pack: packQ4, one: oneQ4,
 }

@@ -11,5 +11,5 @@ var Q8_0 = Format{
 			binary.LittleEndian.PutUint64(bytes[i:], binary.LittleEndian.Uint64(block[2+i:])^0x8080808080808080)
 		}
 	},
-	pack: packQ8,
+	pack: packQ8, one: oneQ8,
 }

@@ -13,7 +13,8 @@
 // A strip is as many outputs as the instruction set takes at once ([Kernels.Width]). Its weights
 // are brought into a panel, in cache: four inputs of each output, or eight, beside each other. There
 // they meet the rows of x, a tile of up to four at a time, which have been packed too. Panels
-// are cheap to make, so that products of one row go through them as well.
+// are cheap to make, so that products of one row may go through them as well; a format may have a
+// function that reads weights where they lie for those.
 //
 // The assembly for amd64 is written by a program: see the directory asm beside this one.
 package qgemm
@@ -39,7 +40,8 @@ type Format struct {
 	// Without Min there is no room for minima.
 	Unpack func(bytes []byte, scales, minima []float32, block []byte)
 
-	pack func(set string) packFunc // in assembly, for an instruction set; nil: none
+	pack func(set string) packFunc  // in assembly, for an instruction set; nil: none
+	one  func(set string) oneKernel // likewise, for one row, which else goes through panels
 }
 
 // packFunc brings some blocks of as many rows of weights as a vector has lanes into a panel. Rows
@@ -103,7 +105,8 @@ type Kernels struct {
 	piece int
 	flip  byte // what bytes in panels are flipped with
 	tiles [TileRows + 1]tileFunc
-	pack  packFunc // nil: in Go
+	pack  packFunc  // nil: in Go
+	one   oneKernel // of the only row; none where run is nil
 }
 
 // Kernels returns those that are to be used for so many rows.
@@ -121,6 +124,9 @@ func (f *Format) Kernels(rows int) Kernels {
 	}
 	if f.pack != nil {
 		k.pack = f.pack(s.name)
+	}
+	if f.one != nil && rows == 1 {
+		k.one = f.one(s.name)
 	}
 	return k
 }

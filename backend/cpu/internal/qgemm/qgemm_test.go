@@ -128,16 +128,20 @@ func (p *problem) xRow(r int) []byte { n := p.in / 32 * q8aBytes; return p.x[r*n
 // run computes rows [r0, r1) alone, as [r1 - r0, out].
 func (p *problem) run(ws *Workspace, r0, r1 int) []float32 {
 	rows := r1 - r0
+	k := p.f.Kernels(rows)
 	packed := make([]byte, p.f.PackedBytes(rows, p.in))
 	for r := range rows {
 		p.f.PackRow(packed, r, rows, p.xRow(r0+r))
+	}
+	if k.Unpacked() {
+		packed = p.xRow(r0)
 	}
 	dst := make([]float32, rows*(p.out+3))
 	for i := range dst {
 		dst[i] = float32(math.NaN())
 	}
 	product := Product{
-		Kernels: p.f.Kernels(rows), Dst: dst, DstStride: p.out + 3, InitStride: p.initStride,
+		Kernels: k, Dst: dst, DstStride: p.out + 3, InitStride: p.initStride,
 		X: packed, Rows: rows, W: p.w, WStride: p.stride, In: p.in,
 	}
 	if p.init != nil {

@@ -98,3 +98,23 @@ func packer(set string, wide, few, narrow packFunc) packFunc {
 
 func packQ8(set string) packFunc { return packer(set, packQ8AVX512, packQ8AVX512Few, packQ8AVXVNNI) }
 func packQ4(set string) packFunc { return packer(set, packQ4AVX512, packQ4AVX512Few, packQ4AVXVNNI) }
+
+func oneQ8(set string) (k oneKernel) {
+	switch set {
+	case "avx512few":
+		return oneKernel{8, oneQ8AVX512One}
+	case "avxvnni":
+		return oneKernel{8, oneQ8AVXVNNI}
+	}
+	return k
+}
+
+func oneQ4(set string) (k oneKernel) {
+	switch set {
+	case "avx512few":
+		return oneKernel{16, oneQ4AVX512Few}
+	case "avxvnni":
+		return oneKernel{8, oneQ4AVXVNNI}
+	}
+	return k
+}

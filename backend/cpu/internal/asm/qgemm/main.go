@@ -22,6 +22,10 @@ func main() {
 		s.packQ8()
 		s.packQ4()
 	}
+	vnni256.oneQ8()
+	vnni512few.oneQ4()
+	vnni.oneQ8()
+	vnni.oneQ4()
 	quantize()
 	quantize512()
 	prefetch()

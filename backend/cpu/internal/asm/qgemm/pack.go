@@ -19,8 +19,14 @@ type pack struct {
 func (s set) begin(name string) *pack {
 	TEXT(name+s.name, NOSPLIT, "func(panel, w *byte, ahead uintptr, stride, blocks int)")
 	Pragma("noescape")
-	panel := Load(Param("panel"), reg.RDI)
-	p := &pack{set: s, panel: Mem{Base: panel}, bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10}[:s.lanes()/4], s: reg.RDX, s3: reg.RBX}
+	p := s.rows()
+	p.panel.Base = Load(Param("panel"), reg.RDI)
+	return p
+}
+
+// rows loads the parameters that say where weights lie, and how many blocks.
+func (s set) rows() *pack {
+	p := &pack{set: s, bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10}[:s.lanes()/4], s: reg.RDX, s3: reg.RBX}
 	Load(Param("w"), reg.RSI)
 	Load(Param("ahead"), reg.R11)
 	Load(Param("stride"), reg.RDX)
@@ -32,8 +38,18 @@ func (s set) begin(name string) *pack {
 	return p
 }
 
-// next asks for the memory that lies ahead, as much as a block of each row, and goes on to the next block.
+// next goes on to the next block.
 func (p *pack) next(blockBytes int) {
+	p.advance(blockBytes)
+	add(p.width()*(32+4), p.panel.Base)
+	DECQ(reg.RCX)
+	JNZ(LabelRef("block"))
+	VZEROUPPER()
+	RET()
+}
+
+// advance asks for the memory that lies ahead, as much as a block of each row, and moves addresses to the next block.
+func (p *pack) advance(blockBytes int) {
 	n := p.lanes() * blockBytes
 	for at := 0; at < n; at += 64 {
 		PREFETCHT0(Mem{Base: reg.R11, Disp: at})
@@ -42,11 +58,6 @@ func (p *pack) next(blockBytes int) {
 	for _, base := range p.bases {
 		add(blockBytes, base)
 	}
-	add(p.width()*(32+4), p.panel.Base)
-	DECQ(reg.RCX)
-	JNZ(LabelRef("block"))
-	VZEROUPPER()
-	RET()
 }
 
 // row is where a row's block lies, and an offset.

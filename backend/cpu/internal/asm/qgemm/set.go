@@ -40,6 +40,7 @@ type set struct {
 	bits    int // of a vector
 	columns int // vectors of outputs in a strip
 	vnni    bool
+	evex    bool // VPDPBUSD of AVX-512 with any number of bits
 	kernels []kernel
 }
 
@@ -47,8 +48,10 @@ var (
 	vnni512 = set{name: "AVX512", bits: 512, columns: 2, vnni: true, kernels: anyKernels}
 	// For few rows strips are half as wide, so that one fits an L1 cache beside the next, which is loaded meanwhile.
 	vnni512few = set{name: "AVX512Few", bits: 512, columns: 1, vnni: true, kernels: anyKernels}
-	vnni       = set{name: "AVXVNNI", bits: 256, columns: 1, vnni: true, kernels: anyKernels}
-	avx2       = set{name: "AVX2", bits: 256, columns: 1, kernels: []kernel{
+	// For one row strips are narrower still where rows are long.
+	vnni256 = set{name: "AVX512One", bits: 256, columns: 1, vnni: true, evex: true}
+	vnni    = set{name: "AVXVNNI", bits: 256, columns: 1, vnni: true, kernels: anyKernels}
+	avx2    = set{name: "AVX2", bits: 256, columns: 1, kernels: []kernel{
 		{group: 32, bytes: nibbles}, {group: 32, min: true, bytes: nibbles},
 		{group: 32, bytes: sixBits}, {group: 32, min: true, bytes: sixBits},
 		{group: 16, bytes: sixBits}, {group: 16, min: true, bytes: sixBits},
@@ -92,8 +95,8 @@ func add(n int, r Op) { ADDQ(U32(n), r) }
 
 // dot is sum += Σ w·x of four bytes each, w unsigned and x signed.
 func (s set) dot(xv, w, sum int) {
-	if s.bits == 512 {
-		emit("VPDPBUSD", z[xv], z[w], z[sum])
+	if s.bits == 512 || s.evex {
+		emit("VPDPBUSD", s.v(xv), s.v(w), s.v(sum))
 		return
 	}
 	// Go's assembler knows the encoding of AVX-512 only:

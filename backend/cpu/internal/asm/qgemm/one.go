@@ -1,0 +1,169 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// one is a kernel that is being written, which multiplies one row of x with as many outputs as a
+// vector has lanes. A panel would be read once: here bytes of weights are multiplied in the order in
+// which they lie, and the sums of each output, which lie beside each other, are added up. Sums of a
+// block are integers, so they have the same bits in any order.
+type one struct {
+	*pack
+	x Mem // a block of q8_a: a scale (f16), the sum of the numbers (int16), 32 numbers
+}
+
+// Registers of a one, beside those of its loads.
+const (
+	oneSums   = 0  // integers, up to 8
+	oneBytes  = 8  // weights
+	oneTmp    = 9  // and 10
+	oneX      = 11 // bytes of x
+	oneMore   = 12 // more of x
+	oneMask   = 13
+	oneAcc    = 14 // results
+	oneScales = 15
+)
+
+// beginOne loads the parameters. The loop ends with nextOne.
+func (s set) beginOne(name string) one {
+	TEXT(name+s.name, NOSPLIT, "func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int)")
+	Pragma("noescape")
+	Load(Param("init"), reg.RDI)
+	Load(Param("x"), reg.R12)
+	p := s.rows()
+	p.load(Mem{Base: reg.RDI}, oneAcc)
+	return one{p, Mem{Base: reg.R12}}
+}
+
+// numbers are those of the block of x from one on.
+func (o one) numbers(from int) Mem { return o.x.Offset(4 + from) }
+
+func (o one) next(blockBytes int) {
+	o.pack.advance(blockBytes)
+	add(36, reg.R12)
+	DECQ(reg.RCX)
+	JNZ(LabelRef("block"))
+	Load(Param("dst"), reg.RDI)
+	o.store(oneAcc, Mem{Base: reg.RDI})
+	VZEROUPPER()
+	RET()
+}
+
+// pairs is a + b of neighbouring vectors of integers, two by two: of each lane of 128 bits it adds up
+// numbers 0 and 2, and 1 and 3, of a and of b in turn.
+func (o one) pairs(a, b, dst int, low, high func(ops ...Op)) {
+	low(o.v(b), o.v(a), o.v(oneTmp))
+	high(o.v(b), o.v(a), o.v(dst))
+	VPADDD(o.v(oneTmp), o.v(dst), o.v(dst))
+}
+
+func (o one) dwords(a, b, dst int) {
+	o.pairs(a, b, dst, func(ops ...Op) { VPUNPCKLDQ(ops[0], ops[1], ops[2]) }, func(ops ...Op) { VPUNPCKHDQ(ops[0], ops[1], ops[2]) })
+}
+
+func (o one) qwords(a, b, dst int) {
+	o.pairs(a, b, dst, func(ops ...Op) { VPUNPCKLQDQ(ops[0], ops[1], ops[2]) }, func(ops ...Op) { VPUNPCKHQDQ(ops[0], ops[1], ops[2]) })
+}
+
+// quads puts the sums of lanes of four vectors from register v on into v: in each lane of 128 bits the
+// first number is that of the first vector.
+func (o one) quads(v int) {
+	o.dwords(v, v+1, v)
+	o.dwords(v+2, v+3, v+2)
+	o.qwords(v, v+2, v)
+}
+
+// finish adds the sums in register 0, one of each output, to the results. Of bytes 1 << offset is to be subtracted.
+func (o one) finish(offset int) {
+	MOVWLSX(o.x.Offset(2), reg.EAX)
+	SHLL(Imm(uint64(offset)), reg.EAX)
+	VMOVD(reg.EAX, x[oneTmp])
+	VPBROADCASTD(x[oneTmp], o.v(oneTmp))
+	if o.bits == 512 {
+		VPSUBD(z[oneTmp], z[oneSums], z[oneSums])
+	} else {
+		VPSUBD(y[oneTmp], y[oneSums], y[oneSums])
+	}
+	VCVTDQ2PS(o.v(oneSums), o.v(oneSums))
+	// The scales are the first two bytes of blocks. What is beside them is loaded too: of a row from
+	// the third byte on of the row before, and no byte before the first row.
+	for half := range o.lanes() / 8 {
+		to := x[oneScales-half*(oneScales-oneTmp)]
+		VMOVDQU(o.row(8*half, 0), to)
+		for i := 1; i < 8; i++ {
+			VPBLENDW(Imm(1<<i), o.row(8*half+i, -2*i), to, to)
+		}
+	}
+	if o.bits == 512 {
+		VINSERTI128(Imm(1), x[oneTmp], y[oneScales], y[oneScales])
+		VCVTPH2PS(y[oneScales], z[oneScales])
+		VPBROADCASTW(o.x, y[oneTmp])
+		VCVTPH2PS(y[oneTmp], z[oneTmp])
+	} else {
+		VCVTPH2PS(x[oneScales], y[oneScales])
+		VPBROADCASTW(o.x, x[oneTmp])
+		VCVTPH2PS(x[oneTmp], y[oneTmp])
+	}
+	VMULPS(o.v(oneTmp), o.v(oneScales), o.v(oneScales))
+	VMULPS(o.v(oneScales), o.v(oneSums), o.v(oneSums))
+	VADDPS(o.v(oneSums), o.v(oneAcc), o.v(oneAcc))
+}
+
+// oneQ8 writes the kernel for q8_0, for 256 bits: a register has a block of a row. With 512 bits there would be
+// 16 rows of weights, which no L1 cache holds beside those that are loaded meanwhile.
+func (s set) oneQ8() {
+	o := s.beginOne("oneQ8")
+	o.fill(128, oneMask)
+	Label("block")
+	VMOVDQU(o.numbers(0), y[oneX])
+	for i := range 8 {
+		VPXOR(o.row(i, 2), y[oneMask], y[oneBytes])
+		o.zero(oneSums + i)
+		o.dot(oneX, oneBytes, oneSums+i)
+	}
+	o.quads(oneSums)
+	o.quads(oneSums + 4)
+	// Each sum is in two halves, which are lanes beside each other.
+	VPERM2I128(Imm(0x20), y[oneSums+4], y[oneSums], y[oneTmp])
+	VPERM2I128(Imm(0x31), y[oneSums+4], y[oneSums], y[oneSums])
+	VPADDD(o.v(oneTmp), o.v(oneSums), o.v(oneSums))
+	o.finish(7)
+	o.next(34)
+}
+
+// oneQ4 writes the kernel for q4_0. A register has the 16 bytes of a block of a row in each lane of
+// 128 bits: their low and their high halves are multiplied one after the other.
+func (s set) oneQ4() {
+	o := s.beginOne("oneQ4")
+	o.fill(15, oneMask)
+	Label("block")
+	if o.bits == 512 {
+		VBROADCASTI32X4(o.numbers(0), z[oneX])
+		VBROADCASTI32X4(o.numbers(16), z[oneMore])
+	} else {
+		VBROADCASTI128(o.numbers(0), y[oneX])
+		VBROADCASTI128(o.numbers(16), y[oneMore])
+	}
+	for i := range 4 {
+		VMOVDQU(o.row(i, 2), x[oneBytes])
+		for lane := 1; lane < o.bits/128; lane++ {
+			if o.bits == 512 {
+				VINSERTI32X4(Imm(uint64(lane)), o.row(i+4*lane, 2), z[oneBytes], z[oneBytes])
+			} else {
+				VINSERTI128(Imm(uint64(lane)), o.row(i+4*lane, 2), y[oneBytes], y[oneBytes])
+			}
+		}
+		o.and(oneMask, oneBytes, oneTmp)
+		o.zero(oneSums + i)
+		o.dot(oneX, oneTmp, oneSums+i)
+		VPSRLW(Imm(4), o.v(oneBytes), o.v(oneBytes))
+		o.and(oneMask, oneBytes, oneBytes)
+		o.dot(oneMore, oneBytes, oneSums+i)
+	}
+	o.quads(oneSums)
+	o.finish(3)
+	o.next(18)
+}
