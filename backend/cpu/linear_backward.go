@@ -6,6 +6,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/cpu/internal/blaslib"
+	"caldera/backend/cpu/internal/gemm"
 	"caldera/backend/cpu/internal/vec"
 )
 
@@ -82,7 +83,39 @@ func linearBackward(w *worker, o *backend.LinearBackward, r0, r1, c0, c1 int) {
 			blas32.Gemm(blas.Trans, blas.NoTrans, 1, x, y, 1, dst)
 			continue
 		}
+		if x.Rows <= fewTerms {
+			w.addOnce(dst, x, y)
+			continue
+		}
 		w.gemm.OuterTransposed(ownMatrix(dst), ownMatrix(x), ownMatrix(y).Weights(), dst.Rows, dst.Cols, x.Rows)
+	}
+}
+
+const (
+	// fewTerms is up to how many products are summed before they are added to a gradient. One after the other
+	// each would be rounded as finely as the gradient is, which may be much larger than all of them together.
+	fewTerms = 64
+	// sumsAtOnce is how many sums are computed at once, so that they stay in an L1 cache.
+	sumsAtOnce = 1 << 12
+)
+
+// addOnce adds xᵀ · y to dst, each sum in one addition.
+func (w *worker) addOnce(dst, x, y blas32.General) {
+	columns := min(dst.Cols, sumsAtOnce)
+	rows := max(1, sumsAtOnce/columns)
+	for r := 0; r < dst.Rows; r += rows {
+		high := min(rows, dst.Rows-r)
+		for c := 0; c < dst.Cols; c += columns {
+			wide := min(columns, dst.Cols-c)
+			sums := w.floats(0, high*wide)
+			clear(sums)
+			part := gemm.Matrix{Data: sums, Stride: wide}
+			w.gemm.OuterTransposed(part, gemm.Matrix{Data: x.Data[r:], Stride: x.Stride}, gemm.Matrix{Data: y.Data[c:], Stride: y.Stride}.Weights(), high, wide, x.Rows)
+			for i := range high {
+				to := dst.Data[(r+i)*dst.Stride+c:][:wide]
+				vec.Add(to, to, sums[i*wide:][:wide])
+			}
+		}
 	}
 }
 
