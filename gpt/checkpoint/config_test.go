@@ -97,7 +97,7 @@ var badConfigs = []struct{ name, text, want string }{
 	{"twice", `{"model_type": "gpt2", "model_type": "gpt2", ` + small + `}`, `key "model_type" stands there twice`},
 	{"long", "{" + strings.Repeat(" ", maxConfigSize) + "}", "found more than 4194304 bytes"},
 	{"no architecture", `{` + small + `}`, "unknown architecture: found neither model_type nor architectures, expected"},
-	{"another type", `{"model_type": "bert", "architectures": ["GPT2Model"], ` + small + `}`, `unknown architecture: found model_type "bert", expected model_type "gpt2"`},
+	{"another type", `{"model_type": "bert", "architectures": ["GPT2Model"], ` + small + `}`, `unknown architecture: found model_type "bert", expected one of model_type "gemma2", "gemma3_text", "gpt2"`},
 	{"another class", `{"architectures": ["BertModel"], ` + small + `}`, `unknown architecture: found architectures ["BertModel"], expected`},
 	{"type is a number", `{"model_type": 2, ` + small + `}`, "model_type: found 2, expected a string"},
 	{"classes are a string", `{"architectures": "GPT2Model", ` + small + `}`, "architectures: found"},

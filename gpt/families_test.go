@@ -1,0 +1,122 @@
+package gpt_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"caldera/backend"
+	"caldera/gpt"
+	"caldera/gpt/model"
+	"caldera/internal/devicetest"
+	"caldera/internal/gpttest"
+	"caldera/nn"
+)
+
+// familyTolerances are as tolerances, on what a family computes with matrices of the dtype.
+// Figures of bf16 are those of weights that were rounded, to a sixteenth as many steps as
+// f16 has: of these models, whose scores are of random weights, that is more than 5e-3.
+var familyTolerances = map[backend.DType]float64{backend.F32: 1e-5, backend.F16: 5e-3}
+
+// sessionContexts are the contexts of sessions of models whose angles follow from it, where
+// that is not the model's.
+var sessionContexts = map[string]int{"phi3-short": 32}
+
+// TestFamilies holds hidden states, attention maps, scores and the loss of every family
+// to PyTorch's.
+func TestFamilies(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		for _, name := range gpttest.FamilyReferences {
+			for d, tolerance := range familyTolerances {
+				t.Run(name+"/"+d.String(), func(t *testing.T) {
+					testFamily(t, b, name, gpttest.Load(t, b, "testdata/"+name, d), tolerance)
+				})
+			}
+		}
+	})
+}
+
+func testFamily(t *testing.T, b backend.Backend, name string, m *model.Model, tolerance float64) {
+	want := gpttest.Expected(t, "testdata/"+name)
+	ids := want.Ints(t, "input_ids")
+	batch, time := want.Shape("input_ids")[0], want.Shape("input_ids")[1]
+	size := m.Context
+	if n := sessionContexts[name]; n > 0 {
+		size = n
+	}
+	cache, err := m.NewCache(batch, size, backend.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Free()
+	at, err := nn.NewPlaces(b, batch, time)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer at.At.Buf.Free()
+	tape := nn.NewTape(b)
+	tape.Watch(func(string) bool { return true })
+	logits := tape.Keep(model.Unembed(m, tape, m.Forward(tape, tensor(t, b, ids, batch, time), at, cache)))
+	p, err := tape.Record()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Run(); err != nil {
+		t.Fatal(err)
+	}
+	seen := p.Named()
+	seen["logits"] = p.Tensor(logits)
+	checked := 0
+	for _, figure := range want.Tensors() {
+		value := figure
+		if block, found := strings.CutPrefix(figure, "attn."); found {
+			value = "blocks." + block + ".attention.probs"
+		} else if !strings.HasPrefix(figure, "hidden.") && figure != "logits" {
+			continue
+		}
+		got := seen[value]
+		if strings.HasPrefix(figure, "attn.") {
+			got = gpttest.Compact(t, b, got.Slice(-1, 0, time)) // the cache holds more positions than there are tokens
+		}
+		gpttest.CheckNear(t, figure, gpttest.Floats(t, b, got), want.Floats(t, figure), tolerance)
+		checked++
+	}
+	if want := 2*m.Layers + 3; checked != want {
+		t.Errorf("%d figures checked, expected %d", checked, want)
+	}
+	loss := crossEntropy(gpttest.Floats(t, b, seen["logits"]), want.Ints(t, "targets"))
+	gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.Floats(t, "loss"), tolerance)
+}
+
+// TestFamiliesGreedy holds generation, token by token through a cache, to PyTorch's.
+func TestFamiliesGreedy(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		for _, name := range gpttest.FamilyReferences {
+			want := gpttest.Expected(t, "testdata/"+name)
+			time, greedy := want.Shape("input_ids")[1], []int{}
+			for _, id := range want.Ints(t, "greedy") {
+				greedy = append(greedy, int(id))
+			}
+			m := gpttest.Load(t, b, "testdata/"+name, backend.F32)
+			m.EOS = nil // the reference goes on after it
+			s, err := gpt.NewSession(m, gpt.SessionOptions{Context: sessionContexts[name]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := slices.Clone(greedy[:time])
+			o := gpt.Options{Sampling: gpt.Sampling{RepeatPenalty: 1}, Predict: len(greedy) - time}
+			for token, err := range s.Generate(context.Background(), greedy[:time], o) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, token.ID)
+			}
+			s.Close()
+			if !slices.Equal(got, greedy) {
+				t.Errorf("%s: greedy continuation after %d tokens:\ngot  %v\nwant %v", name, time, got[time:], greedy[time:])
+			}
+		}
+	})
+}
