@@ -123,7 +123,7 @@ func (m metadata) config() (c model.Config, err error) {
 	if c, err = parseMetadata(f, m.Value, m.Tensor); err != nil {
 		return c, err
 	}
-	c.Vocab = tokens.Shape[0]
+	c.Vocab, c.BOS, c.EOS = tokens.Shape[0], nil, nil
 	_, untied := m.Tensor(f.Row(model.Unembedding).GGUF)
 	c.TieEmbeddings = !untied
 	for _, f := range []struct {

@@ -130,6 +130,10 @@ func settingsMetadata(f *model.Family, c model.Config) (all []gguf.KeyValue, ten
 		case bool:
 			v = gguf.OfBool(x)
 		case model.Literal:
+			if x == "true" || x == "false" {
+				v = gguf.OfBool(x == "true")
+				break
+			}
 			v = gguf.OfText(strings.Trim(string(x), `"`))
 		case []model.Literal:
 			list := make([]bool, len(x))

@@ -32,7 +32,7 @@ func init() {
 			// llama.cpp computes the approximation by tanh whatever the model has: what a GGUF
 			// file is of is the exact function.
 			{Field: "Activation", JSON: []string{"hidden_act"}, Values: Activations, Needed: Nowhere},
-			{Field: "Sequential", JSON: []string{"use_parallel_residual"}, GGUF: []string{"use_parallel_residual"}, Values: []Choice{{"true", false}, {"false", true}}, Needed: InGGUF},
+			{Field: "Sequential", JSON: []string{"use_parallel_residual"}, GGUF: []string{"use_parallel_residual"}, Values: []Choice{{"true", false}, {"false", true}}, Needed: InGGUF, Always: true},
 			only(Setting{JSON: []string{"attention_bias"}}, "true", "null"),
 			base, share, {Field: "Rotary", GGUF: []string{"rope.dimension_count"}, Needed: Nowhere},
 		}, scaling),

@@ -18,7 +18,7 @@ func init() {
 	for i := range scaling {
 		if s := &scaling[i]; s.Field == "Original" {
 			s.JSON = []string{"original_max_position_embeddings"}
-			s.Others = append(slices.Clone(s.Others), s.JSON...)
+			s.Others, s.Silent = append(slices.Clone(s.Others), s.JSON...), 0
 		}
 	}
 	Register(decoder(Family{

@@ -167,7 +167,7 @@ func (r *Rope) complete(size, context int) {
 		r.Stretch = cmp.Or(r.Stretch, r.Factor)
 		r.Factor = r.Stretch
 	case "yarn", "longrope":
-		r.Original = cmp.Or(r.Original, r.Trained, context)
+		r.Original = cmp.Or(r.Trained, r.Original, context)
 		r.Trained = r.Original
 		r.Factor = cmp.Or(r.Factor, r.Stretch)
 		if r.Factor == 0 && r.Original > 0 {
@@ -183,6 +183,9 @@ func (r *Rope) complete(size, context int) {
 		}
 	default:
 		r.Stretch, r.Trained = 0, 0 // llama.cpp does not read a factor either
+		if r.Scaling != "llama3" {
+			r.Original = 0
+		}
 		if r.Scaling == "llama3" && r.Factors == nil {
 			r.Factors = r.llama3()
 		}
@@ -190,13 +193,15 @@ func (r *Rope) complete(size, context int) {
 			r.recognise()
 		}
 	}
-	switch {
-	case r.Amplitude != 0:
-		r.Attention = r.Amplitude * base
-	case r.Attention == 0 && r.Scaling == "longrope" && r.Factor > 1:
-		r.Attention = math.Sqrt(1 + math.Log(r.Factor)/math.Log(float64(r.Original)))
-	case r.Attention == 0:
-		r.Attention = base
+	usual := base
+	if r.Scaling == "longrope" && r.Factor > 1 {
+		usual = math.Sqrt(1 + math.Log(r.Factor)/math.Log(float64(r.Original)))
+	}
+	if r.Amplitude != 0 {
+		r.Attention = math.Round(1e7*r.Amplitude*base) / 1e7 // GGUF has float32
+	}
+	if r.Attention == 0 || math.Abs(r.Attention/usual-1) < 1e-6 {
+		r.Attention = usual
 	}
 	if r.Amplitude = r.Attention / base; math.Abs(r.Amplitude-1) < 1e-6 {
 		r.Amplitude = 0

@@ -56,6 +56,9 @@ type Setting struct {
 	// None: 0 and null stand for none, which the field keeps as 0.
 	None bool
 
+	// Always: it is written where it is false or 0, too.
+	Always bool
+
 	// Follows: what a GGUF file has of it is other settings, which are compared in its place.
 	Follows bool
 
@@ -238,7 +241,7 @@ func (s *Setting) SetTensor(c *Config, numbers func() ([]float32, error)) (err e
 // Value is what c has, as a file is to have it, or nil where nothing needs to be
 // written.
 func (s *Setting) Value(c *Config) any {
-	if s.Field == "" || s.ReadOnly || s.field(c).IsZero() {
+	if s.Field == "" || s.ReadOnly || s.field(c).IsZero() && !s.Always {
 		return nil
 	}
 	value := s.field(c).Interface()

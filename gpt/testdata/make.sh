@@ -27,11 +27,11 @@ reference qwen2 qwen2 --brief --layers 3 --heads 6 --kv-heads 2 --width 36 --inn
 reference qwen3 qwen3 --brief --layers 3 --heads 3 --kv-heads 1 --head-size 16 --width 28 --inner 44 --vocab 61 --context 40 \
   --batch 2 --time 21 --seed 14 --epsilon 1e-6 --theta 1000000
 reference gemma2 gemma2 --brief --layers 3 --heads 4 --kv-heads 2 --head-size 10 --width 36 --inner 44 --vocab 61 --context 40 \
-  --batch 2 --time 23 --seed 15 --tied --window 5 --query-scalar 7
+  --batch 2 --time 23 --seed 15 --tied --window 5 --query-scalar 10
 reference gemma3 gemma3_text --brief --layers 8 --heads 3 --kv-heads 1 --head-size 12 --width 28 --inner 36 --vocab 61 --context 48 \
   --batch 2 --time 29 --seed 16 --tied --window 6 --query-scalar 12 --theta 100000 --local 300 --scaling linear --factor 8
 reference gemma3-layers gemma3_text --brief --layers 7 --heads 2 --kv-heads 2 --head-size 8 --width 20 --inner 28 --vocab 47 --context 36 \
-  --batch 1 --time 20 --seed 17 --tied --window 4 --query-scalar 8 --types --rope new
+  --batch 1 --time 20 --seed 17 --tied --window 4 --query-scalar 6 --types --rope new
 reference olmo2 olmo2 --brief --layers 3 --heads 4 --kv-heads 4 --width 40 --inner 44 --vocab 61 --context 40 \
   --batch 2 --time 21 --seed 18 --epsilon 1e-6
 reference olmo3 olmo3 --brief --layers 6 --heads 6 --kv-heads 3 --width 48 --inner 36 --vocab 61 --context 48 \
