@@ -8,6 +8,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/model"
 	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
@@ -119,4 +120,56 @@ func TestFamiliesGreedy(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestFamiliesTrain holds the loss and every gradient of every family to PyTorch's, and
+// what is saved of the weights to what was loaded.
+func TestFamiliesTrain(t *testing.T) {
+	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		for _, name := range gpttest.FamilyReferences {
+			t.Run(name, func(t *testing.T) {
+				m := trainable(t, b, "testdata/"+name)
+				snapshot, err := checkpoint.Snapshot(m, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				saved := gpttest.ReadDirectory(t, gpttest.SaveDir(t, snapshot, backend.None))
+				for _, x := range gpttest.ReadDirectory(t, "testdata/"+name).Tensors {
+					gpttest.CheckNear(t, x.Name+", saved", gpttest.Decode(saved.Tensor(x.Name).Data), gpttest.Decode(x.Data), 5e-7) // 1 is added to scales of norms and taken off
+				}
+				want := gpttest.Expected(t, "testdata/"+name)
+				shape := want.Shape("input_ids")
+				tr, err := gpt.NewTrainer(m, gpt.TrainOptions{Batch: shape[0], Time: shape[1], AdamW: reference.adamW, Clip: reference.clip, Chunk: 7})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer tr.Close()
+				loss, _, err := tr.Step(numbers(want.Ints(t, "input_ids")), numbers(want.Ints(t, "targets")), reference.rate)
+				if err != nil {
+					t.Fatal(err)
+				}
+				gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.Floats(t, "loss"), 1e-5)
+				for i, w := range m.Learned() {
+					ref := want.Floats(t, "grad."+w.Name(model.HuggingFace))
+					if rows := w.Rows(model.HuggingFace, w.Kept(model.HuggingFace), m.HeadSize); rows != nil {
+						ref = reordered(ref, w.Shape[0], rows)
+					}
+					tolerance := 1e-5
+					if w.Role == model.Bias && w.Of == model.Key {
+						tolerance = 5e-5 // softmax does not see a shift that all keys share, so nearly all of it cancels
+					}
+					gpttest.CheckNear(t, "grad."+w.Name(model.HuggingFace), gpttest.Floats(t, b, tr.Parameters()[i].Grad), ref, tolerance)
+				}
+			})
+		}
+	})
+}
+
+// reordered has row rows(r) of a tensor of n rows as row r.
+func reordered(x []float32, n int, rows func(r int) int) (y []float32) {
+	size := len(x) / n
+	for r := range n {
+		y = append(y, x[rows(r)*size:][:size]...)
+	}
+	return y
 }
