@@ -173,3 +173,31 @@ func reordered(x []float32, n int, rows func(r int) int) (y []float32) {
 	}
 	return y
 }
+
+// TestLongContexts: sessions, batches and evaluators choose the angles of longrope by their
+// context, whatever room their blocks have beyond it.
+func TestLongContexts(t *testing.T) {
+	b := gpttest.OpenCPU(t)
+	m := gpttest.Load(t, b, "testdata/phi3-short", backend.F32)
+	m.EOS = nil
+	ids := sequence(20, m.Vocab)
+	o := gpt.Options{Sampling: gpt.Sampling{RepeatPenalty: 1}, Predict: 12}
+	var texts [2][]int
+	for i, size := range []int{32, 33} { // that of training, and one more
+		texts[i] = idsOf(generate(t, m, size, ids, o))
+		batch := newBatch(t, m, gpt.BatchOptions{Sequences: 2, Context: size, Block: 64})
+		for range 2 {
+			if _, err := batch.Admit(ids, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, events := range collectAll(t, batch) {
+			if got := idsOf(tokensOf(events)); !slices.Equal(got, texts[i]) {
+				t.Errorf("context %d: a batch draws %v, a session %v", size, got, texts[i])
+			}
+		}
+	}
+	if slices.Equal(texts[0], texts[1]) {
+		t.Errorf("both contexts give %v: the test shows nothing", texts[0])
+	}
+}
