@@ -117,11 +117,15 @@ func (s settings) decode(key string, to any, expected string) (bool, error) {
 	return true, nil
 }
 
-// at is the value of that name, if there is one. A dot leads into an object.
+// at is the value of that name, if there is one. A dot leads into an object; null has
+// nothing in it.
 func (s settings) at(name string) (json.RawMessage, error) {
 	outer, inner, nested := strings.Cut(name, ".")
-	if value := s[outer]; !nested || value == nil || string(value) == "null" {
+	switch value := s[outer]; {
+	case !nested:
 		return value, nil
+	case value == nil || string(value) == "null":
+		return nil, nil
 	}
 	object, err := parseSettings(s[outer])
 	if err != nil {
