@@ -38,15 +38,15 @@ func TestFamiliesRoundTrip(t *testing.T) {
 			if diff := cmp.Diff(string(want), string(got)); diff != "" || err != nil || err2 != nil {
 				t.Errorf("config.json (-want +got): %v, %v\n%s", err, err2, diff)
 			}
-			first, second, third := tensorsOf(t, "../testdata/"+name), tensorsOf(t, dir), tensorsOf(t, back)
-			for tensor, data := range first {
-				if !slices.Equal(second[tensor], data) {
-					t.Errorf("%s: saved again it differs", tensor)
+			first, second, third := gpttest.ReadDirectory(t, "../testdata/"+name), gpttest.ReadDirectory(t, dir), gpttest.ReadDirectory(t, back)
+			for _, x := range first.Tensors {
+				if !slices.Equal(second.Tensor(x.Name).Data, x.Data) {
+					t.Errorf("%s: saved again it differs", x.Name)
 				}
-				gpttest.CheckNear(t, tensor+" by GGUF", gpttest.Decode(third[tensor]), gpttest.Decode(data), 5e-7) // 1 is added to scales of norms and taken off
+				gpttest.CheckNear(t, x.Name+" by GGUF", gpttest.Numbers(t, *third.Tensor(x.Name)), gpttest.Numbers(t, x), 5e-7) // 1 is added to scales of norms and taken off
 			}
-			if len(third) != len(first) {
-				t.Errorf("%d tensors, expected %d", len(third), len(first))
+			if len(third.Tensors) != len(first.Tensors) {
+				t.Errorf("%d tensors, expected %d", len(third.Tensors), len(first.Tensors))
 			}
 			scores := gpttest.Logits(t, b, "../testdata/"+name, gpt.LoadOptions{})
 			for _, path := range []string{dir, path, back} {

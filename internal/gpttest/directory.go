@@ -128,6 +128,16 @@ func Decode(data []byte) []float32 {
 	return values
 }
 
+// Numbers are those of a tensor of any dtype.
+func Numbers(t *testing.T, x safetensors.Tensor) []float32 {
+	t.Helper()
+	values := make([]float32, tensorfile.Elements(x.Shape))
+	if err := backend.Decode(values, backend.OfFileName(string(x.DType)), x.Data); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
 // Encode writes values as d: F32, F16 or BF16.
 func Encode(d safetensors.DType, values []float32) []byte {
 	var p []byte
