@@ -104,7 +104,7 @@ func (o SaveOptions) readable(f *model.Family, c model.Config) error {
 		return fmt.Errorf("GGUF cannot say that tie_word_embeddings is %v: llama.cpp reads no such file of %s", c.TieEmbeddings, f.Title)
 	}
 	for _, s := range f.Keys {
-		if value := s.Value(&c); s.Unread && value != nil && value.(int) < c.Context {
+		if value, ok := s.Value(&c).(int); s.Unread && ok && value < c.Context { // a window that is shorter than texts may be
 			if err := o.lost("%s is %v: llama.cpp does not read that of %s, and computes something else for longer texts", s.Name(), value, f.Title); err != nil {
 				return err
 			}

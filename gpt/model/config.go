@@ -45,7 +45,9 @@ func (c Config) Complete() Config {
 	}
 	usual := f.Defaults()
 	if c.Settings == nil {
-		c.Settings = usual.Settings
+		if c.Settings = usual.Settings; f.Fresh != nil {
+			f.Fresh(&c)
+		}
 	}
 	c.Epsilon = cmp.Or(c.Epsilon, usual.Epsilon)
 	c.KVHeads = cmp.Or(c.KVHeads, c.Heads)

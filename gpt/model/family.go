@@ -27,6 +27,7 @@ type Family struct {
 	Keys     []Setting
 	Defaults func() Config      // what a config.json that is silent stands for
 	Complete func(*Config)      // sets what is 0 and follows from the rest; optional
+	Fresh    func(*Config)      // changes Defaults' settings for a model that is in no file, whose shape is set; optional
 	Check    func(Config) error // reports what the family cannot compute; optional
 	Shapes   []NamedShape
 

@@ -27,11 +27,13 @@ func init() {
 			only(Setting{JSON: []string{"use_bidirectional_attention"}}, "false", "null"),
 		}, gemmaLayers}, own...)...)
 	}
+	// Scores are divided by the root of the size of heads, but in files that are silent.
+	fresh := func(c *Config) { decoderSettings(c).ScaleBy = 0 }
 	// The largest ones divide scores otherwise, which llama.cpp knows by the number of layers.
 	large := func(layers int) func(Config) bool { return func(c Config) bool { return c.Layers == layers } }
 
 	Register(decoder(Family{
-		Name: "gemma2", Title: "Gemma 2", GGUF: "gemma2", Classes: classes("Gemma2"), Heads: NoHead,
+		Name: "gemma2", Title: "Gemma 2", GGUF: "gemma2", Classes: classes("Gemma2"), Heads: NoHead, Fresh: fresh,
 		Keys: keys(ropeKeys(ropeObjects, "linear", "yarn"), flatLayers, []Setting{
 			{Field: "Window", JSON: []string{"sliding_window"}, GGUF: []string{"attention.sliding_window"}, Needed: Nowhere, None: true},
 			{Field: "SoftCap", JSON: []string{"attn_logit_softcapping"}, GGUF: []string{"attn_logit_softcapping"}, Needed: Nowhere, None: true},
@@ -52,7 +54,7 @@ func init() {
 	local := ropeKey([]string{"rope_parameters.sliding_attention."}, "Local", "rope_theta")
 	local.JSON, local.GGUF, local.Silent, local.Follows = []string{"rope_local_base_freq"}, []string{"rope.freq_base_swa"}, 10000.0, false
 	Register(decoder(Family{
-		Name: "gemma3_text", Title: "Gemma 3", GGUF: "gemma3", Whole: "gemma3", Beside: []string{"vision_tower.", "multi_modal_projector."},
+		Name: "gemma3_text", Title: "Gemma 3", GGUF: "gemma3", Whole: "gemma3", Fresh: fresh, Beside: []string{"vision_tower.", "multi_modal_projector."},
 		Classes: append(classes("Gemma3"), "Gemma3TextModel", "Gemma3ForConditionalGeneration"),
 		Keys: keys(ropeKeys(layeredRopeObjects, "linear", "yarn"), []Setting{
 			local, only(Setting{JSON: []string{"rope_parameters.sliding_attention.rope_type"}}, `"default"`, "null"),

@@ -7,7 +7,9 @@ package model
 import "caldera/backend"
 
 func init() {
-	biases := []Setting{qkvBias, outBias, {Field: "MLPBias", JSON: []string{"mlp_bias"}, Tensor: "blk.0.ffn_up.bias", Needed: Nowhere}}
+	mlpBias := Setting{Field: "MLPBias", JSON: []string{"mlp_bias"}, Needed: Nowhere}
+	outBiasToo, mlpBiasToo := outBias, mlpBias
+	outBiasToo.Tensor, mlpBiasToo.Tensor = "blk.0.attn_output.bias", "blk.0.ffn_up.bias"
 	rows := func(own ...[]Setting) []Setting {
 		return join(append([][]Setting{{headSize, hiddenAct, wholeRope(ropeObjects), only(Setting{GGUF: []string{"expert_count"}}, "0")}, flatLayers}, own...)...)
 	}
@@ -32,7 +34,7 @@ func init() {
 
 	Register(decoder(Family{
 		Name: "llama", Title: "Llama", GGUF: "llama", Classes: classes("Llama"),
-		Keys: rows(biases, ropeKeys(ropeObjects, "linear", "llama3", "yarn")),
+		Keys: rows([]Setting{qkvBias, outBiasToo, mlpBiasToo}, ropeKeys(ropeObjects, "linear", "llama3", "yarn")),
 		Shapes: []NamedShape{
 			// https://huggingface.co/meta-llama/Llama-3.2-1B
 			{"llama-3.2-1b", Config{
@@ -57,7 +59,7 @@ func init() {
 	smollm.TieEmbeddings = true
 	Register(decoder(Family{
 		Name: "smollm3", Title: "SmolLM3", GGUF: "smollm3", Classes: classes("SmolLM3"),
-		Keys: rows(biases, ropeKeys(ropeObjects, "linear", "yarn"), []Setting{
+		Keys: rows([]Setting{qkvBias, outBias, mlpBias}, ropeKeys(ropeObjects, "linear", "yarn"), []Setting{
 			{Field: "Interval", JSON: []string{"no_rope_layer_interval"}, Follows: true, Needed: Nowhere}, // which layers these are is compared
 			{Field: "Turned", JSON: []string{"no_rope_layers"}, Each: []Choice{{"1", true}, {"0", false}}, Needed: Nowhere},
 			only(Setting{JSON: []string{"use_sliding_window"}}, "false", "null"),
@@ -77,7 +79,7 @@ var (
 	headSize  = Setting{Field: "HeadSize", JSON: []string{"head_dim"}, GGUF: []string{"attention.key_length", "attention.value_length", "rope.dimension_count"}, Needed: Nowhere, Silent: 0}
 	hiddenAct = Setting{Field: "Activation", JSON: []string{"hidden_act"}, Values: Activations, Needed: Nowhere}
 	qkvBias   = Setting{Field: "QKVBias", JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_q.bias", Needed: Nowhere}
-	outBias   = Setting{Field: "OutBias", JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_output.bias", Needed: Nowhere}
+	outBias   = Setting{Field: "OutBias", JSON: []string{"attention_bias"}, Needed: Nowhere} // of which llama.cpp reads none, but of Llama
 
 	// flatLayers refuses layers of two kinds, which turn heads by angles of their own.
 	flatLayers = []Setting{

@@ -62,8 +62,9 @@ type Setting struct {
 	// Follows: what a GGUF file has of it is other settings, which are compared in its place.
 	Follows bool
 
-	// Unread: llama.cpp reads no such key of this family. So where a model has the setting,
-	// a GGUF file says it and a warning tells that llama.cpp computes something else.
+	// Unread: llama.cpp does not heed the key in files of this family. It is the window of a
+	// model: where that is shorter than texts may be, a GGUF file says it, and a warning that
+	// llama.cpp computes something else.
 	Unread bool
 
 	Needed   Needed
