@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -154,6 +155,17 @@ func FuzzReadConfig(f *testing.F) {
 	for _, bad := range badConfigs {
 		if len(bad.text) < 10_000 {
 			f.Add([]byte(bad.text), []byte(`{}`))
+		}
+	}
+	if families, err := filepath.Glob("../testdata/*/config.json"); err != nil || len(families) == 0 {
+		f.Fatal(families, err)
+	} else {
+		for _, path := range families {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text, []byte(`{}`))
 		}
 	}
 	f.Add([]byte(`{"model_type": "gpt2", "eos_token_id": [2, 3], `+small+`}`), []byte(`{"eos_token_id": 7, "bos_token_id": [1, 2000]}`))

@@ -1,6 +1,8 @@
 package checkpoint_test
 
 import (
+	"encoding/binary"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/checkpoint"
+	"caldera/gpt/checkpoint/gguf"
 	"caldera/internal/gpttest"
 )
 
@@ -56,4 +59,63 @@ func TestFamiliesRoundTrip(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzFamiliesGGUF replaces a value of the metadata of models whose layers are of two kinds,
+// or whose positions are scaled.
+func FuzzFamiliesGGUF(f *testing.F) {
+	keys := []string{
+		"attention.sliding_window", "attention.sliding_window_pattern", "rope.freq_base", "rope.freq_base_swa", "rope.scaling.type", "rope.scaling.factor",
+		"rope.scaling.original_context_length", "rope.scaling.attn_factor", "rope.dimension_count", "attention.key_length", "attention.head_count_kv", "final_logit_softcapping", "block_count",
+	}
+	names := []string{"gemma3", "olmo3", "phi3-long", "mistral"}
+	paths := map[string]string{}
+	for _, name := range names {
+		c, err := checkpoint.Open("../testdata/" + name)
+		if err == nil {
+			paths[name] = filepath.Join(f.TempDir(), name+".gguf")
+			err = errors.Join(c.SaveGGUF(f.Context(), paths[name], checkpoint.SaveOptions{Warn: func(string) {}}), c.Close())
+		}
+		if err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Add(uint8(0), uint8(1), uint8(9), append(binary.LittleEndian.AppendUint64([]byte("\x07\x00\x00\x00"), 3), 1, 0, 1)) // a list that is too short
+	f.Add(uint8(1), uint8(4), uint8(8), []byte("\x04\x00\x00\x00\x00\x00\x00\x00none"))
+	f.Add(uint8(1), uint8(6), uint8(4), []byte("\x01\x00\x00\x00"))
+	f.Add(uint8(2), uint8(8), uint8(4), []byte("\xff\xff\xff\xff"))
+	f.Add(uint8(3), uint8(0), uint8(4), []byte("\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, model, key, kind uint8, value []byte) {
+		m := readGGUF(t, paths[names[int(model)%len(names)]])
+		architecture := map[string]string{"gemma3": "gemma3", "olmo3": "olmo2", "phi3-long": "phi3", "mistral": "llama"}[names[int(model)%len(names)]]
+		name := architecture + "." + keys[int(key)%len(keys)]
+		file := binary.LittleEndian.AppendUint64([]byte("GGUF\x03\x00\x00\x00"), 0)
+		file = binary.LittleEndian.AppendUint64(file, 1)
+		file = append(binary.LittleEndian.AppendUint64(file, uint64(len(name))), name...)
+		file = append(binary.LittleEndian.AppendUint32(file, uint32(kind)), value...)
+		one, err := gguf.Parse(file, "value")
+		if err != nil {
+			return
+		}
+		v, _ := one.Value(name)
+		m.set(name, v)
+		c, err := checkpoint.Open(m.write(t))
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		if err := c.Config.Validate(); err != nil {
+			t.Errorf("a shape was read that is none: %v", err)
+		}
+		if c.Config.Layers > 100 || c.Config.Context > 100 {
+			return // of which the file has not the weights
+		}
+		b := gpttest.OpenCPU(t)
+		loaded, err := gpt.LoadCheckpoint(t.Context(), b, gpttest.OpenCheckpoint(t, c.Path), gpt.LoadOptions{})
+		if err != nil {
+			return
+		}
+		defer loaded.Close()
+		gpttest.Feed(t, loaded, 3, 1, 4, 1, 5)
+	})
 }
