@@ -90,6 +90,9 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 	}, nil
 }
 
+// maxList is the length of the longest list that a setting may be: one value for each layer.
+const maxList = 1 << 12
+
 // metadata reads a file's metadata.
 type metadata struct{ *gguf.File }
 
@@ -100,14 +103,19 @@ func (m metadata) config() (c model.Config, err error) {
 		return c, err
 	}
 	var known []string
-	for _, f := range model.Families() {
-		known = append(known, strconv.Quote(f.GGUF))
+	var f *model.Family
+	for _, x := range model.Families() {
+		_, marked := m.Value(x.GGUF + "." + x.Mark)
+		if x.GGUF == a && (marked || x.Mark == "" && f == nil) {
+			f = x
+		}
+		if name := strconv.Quote(x.GGUF); !slices.Contains(known, name) {
+			known = append(known, name)
+		}
 	}
-	i := slices.Index(known, strconv.Quote(a))
-	if i < 0 {
-		return c, fmt.Errorf("unknown architecture: found %s %q, expected %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, " or "))
+	if f == nil {
+		return c, fmt.Errorf("unknown architecture: found %s %q, expected one of %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, ", "))
 	}
-	f := model.Families()[i]
 	tokens, ok := m.Tensor(f.Row(model.Embedding).GGUF)
 	if !ok || len(tokens.Shape) != 2 {
 		return c, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", f.Row(model.Embedding).GGUF)
@@ -115,7 +123,7 @@ func (m metadata) config() (c model.Config, err error) {
 	if c, err = parseMetadata(f, m.Value, m.Tensor); err != nil {
 		return c, err
 	}
-	c.Vocab = tokens.Shape[0]
+	c.Vocab, c.BOS, c.EOS = tokens.Shape[0], nil, nil
 	_, untied := m.Tensor(f.Row(model.Unembedding).GGUF)
 	c.TieEmbeddings = !untied
 	for _, f := range []struct {
@@ -171,6 +179,22 @@ func asJSON(v gguf.Value) string {
 	if s, ok := v.Text(); ok {
 		text, _ := json.Marshal(s)
 		return string(text)
+	}
+	// A list with a value for each layer.
+	if _, n, ok := v.Elements(); ok && n <= maxList {
+		var list []any
+		if bools, ok := v.Bools(); ok {
+			for _, b := range bools {
+				list = append(list, b)
+			}
+		} else if ints, ok := v.Ints(); ok {
+			for _, i := range ints {
+				list = append(list, i)
+			}
+		}
+		if text, err := json.Marshal(list); err == nil && list != nil {
+			return string(text)
+		}
 	}
 	return fmt.Sprintf("an %v", v.Type)
 }

@@ -164,8 +164,8 @@ func TestLoadGGUFErrors(t *testing.T) {
 		parts  []string
 	}{
 		{"architecture", func(m *ggufModel) { m.set("general.architecture", gguf.OfText("rwkv6")) },
-			[]string{"unknown architecture", `found general.architecture "rwkv6", expected "gpt2"`}},
-		{"no architecture", func(m *ggufModel) { m.unset("general.architecture") }, []string{`found general.architecture "", expected "gpt2"`}},
+			[]string{"unknown architecture", `found general.architecture "rwkv6", expected one of "gemma2", "gemma3", "gpt2"`}},
+		{"no architecture", func(m *ggufModel) { m.unset("general.architecture") }, []string{`found general.architecture "", expected one of "gemma2", `}},
 		{"architecture of another type", func(m *ggufModel) { m.set("general.architecture", gguf.OfUint32(2)) },
 			[]string{"general.architecture: found a uint32, expected a string"}},
 		{"name of another type", func(m *ggufModel) { m.set("general.name", gguf.OfUint32(2)) }, []string{"general.name: found a uint32, expected a string"}},

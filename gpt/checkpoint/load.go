@@ -165,6 +165,7 @@ type kept struct {
 	shape     []int
 	transpose bool            // on the way
 	rows      func(r int) int // where row r lies, if rows change their places on the way
+	more      float32         // what is added to each number on the way
 	mapped    bool            // it is used where it lies
 	view      bool            // the other way round than it lies
 }
@@ -175,11 +176,11 @@ type kept struct {
 // inputs, so a matrix that is quantised here is transposed in any case.
 func (p Plan) kept(w model.Weight, t rawTensor) kept {
 	stored := backend.OfFileName(t.DType)
-	k := kept{dtype: p.o.kept(w, stored), shape: w.Stored(p.format), rows: w.Rows(p.format, p.m.Order, p.m.HeadSize)}
+	k := kept{dtype: p.o.kept(w, stored), shape: w.Stored(p.format), rows: w.Rows(p.format, w.Kept(p.m.Order), p.m.HeadSize), more: w.More(p.format)}
 	_, host := backend.As[backend.HostMapper](p.m.Backend)
 	k.transpose = w.Transposed(p.format) && (!host || k.dtype.Quantized())
 	k.view = w.Transposed(p.format) && !k.transpose
-	k.mapped = host && !p.m.Train && !k.transpose && k.rows == nil && k.dtype == stored && t.aligned
+	k.mapped = host && !p.m.Train && !k.transpose && k.rows == nil && k.more == 0 && k.dtype == stored && t.aligned
 	if k.transpose {
 		k.shape = w.Shape
 	}

@@ -51,7 +51,7 @@ func (c *Checkpoint) conversions(to model.Format, dtype func(w model.Weight, sto
 		s := backend.OfFileName(from.DType)
 		all = append(all, conversion{converter{
 			stored: s, dtype: dtype(w, s), shape: w.Stored(to),
-			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize),
+			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize), more: w.More(is) - w.More(to),
 		}, from, w.Name(to)})
 	}
 	return m.Config, all, nil
@@ -177,6 +177,9 @@ func configJSON(c model.Config) ([]byte, error) {
 	}
 	for _, s := range f.Keys {
 		value := s.Value(&c)
+		if value == nil && s.None {
+			value = model.Literal("null")
+		}
 		if x, float := value.(float64); float && x == math.Trunc(x) {
 			value = json.RawMessage(strconv.FormatFloat(x, 'f', 1, 64)) // as Python writes floats: Transformers warns of a scaling that is an int
 		}

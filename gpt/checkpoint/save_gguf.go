@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
@@ -54,6 +55,9 @@ func ggufDType(w model.Weight, stored, d backend.DType) backend.DType {
 func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, []conversion, error) {
 	f := c.Config.Architecture()
 	settings, tensors, err := settingsMetadata(f, config)
+	if err == nil {
+		err = o.readable(f, config)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,6 +97,22 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 	return append(all, vocabulary...), tensors, err
 }
 
+// readable tells what llama.cpp does not read of a file of c.
+func (o SaveOptions) readable(f *model.Family, c model.Config) error {
+	switch {
+	case f.Heads == model.OwnHead && c.TieEmbeddings, f.Heads == model.NoHead && !c.TieEmbeddings:
+		return fmt.Errorf("GGUF cannot say that tie_word_embeddings is %v: llama.cpp reads no such file of %s", c.TieEmbeddings, f.Title)
+	}
+	for _, s := range f.Keys {
+		if value, ok := s.Value(&c).(int); s.Unread && ok && value < c.Context { // a window that is shorter than texts may be
+			if err := o.lost("%s is %v: llama.cpp does not read that of %s, and computes something else for longer texts", s.Name(), value, f.Title); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // settingsMetadata are the entries, and the tensors, that say the settings of c.
 func settingsMetadata(f *model.Family, c model.Config) (all []gguf.KeyValue, tensors []conversion, err error) {
 	values, there := map[string]gguf.Value{}, map[string]gguf.Tensor{}
@@ -110,7 +130,17 @@ func settingsMetadata(f *model.Family, c model.Config) (all []gguf.KeyValue, ten
 		case bool:
 			v = gguf.OfBool(x)
 		case model.Literal:
+			if x == "true" || x == "false" {
+				v = gguf.OfBool(x == "true")
+				break
+			}
 			v = gguf.OfText(strings.Trim(string(x), `"`))
+		case []model.Literal:
+			list := make([]bool, len(x))
+			for i, text := range x {
+				list[i] = text == "true"
+			}
+			v = gguf.OfBools(list)
 		case []float32:
 			t := made(model.Weight{HF: s.Tensor, Shape: []int{len(x)}}, func() []float32 { return x })
 			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.TypeOf(backend.F32), Shape: t.Shape, Data: t.Data()}

@@ -201,6 +201,28 @@ func OfInt32s(ints []int32) Value {
 	return Value{Array, raw}
 }
 
+// OfBools makes an array of type Bool.
+func OfBools(list []bool) Value {
+	raw := appendArray(Bool, len(list))
+	for _, b := range list {
+		raw = append(raw, OfBool(b).raw...)
+	}
+	return Value{Array, raw}
+}
+
+// Bools returns the elements of an array of type Bool, and false for other values.
+func (v Value) Bools() ([]bool, bool) {
+	t, n, ok := v.Elements()
+	if !ok || t != Bool {
+		return nil, false
+	}
+	list := make([]bool, n)
+	for i := range list {
+		list[i] = v.raw[12+i] == 1
+	}
+	return list, true
+}
+
 func appendArray(t ValueType, n int) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint32(nil, uint32(t)), uint64(n))
 }

@@ -65,7 +65,7 @@ func TestBadFlags(t *testing.T) {
 		{"-p 0 -n 0", 2, "nothing to measure"},
 		{"-p 512", 2, "-p 512: expected 0 to 256 tokens"},
 		{"--prompt=8,-1", 2, "-p -1"},
-		{"--shape=gpt5", 2, `found "gpt5", expected one of gpt2, gpt2-medium`},
+		{"--shape=gpt5", 2, `found "gpt5", expected one of gemma-2-2b, gemma-3-1b`},
 		{"--shape=gpt2 -p 2000", 2, "expected 0 to 1024 tokens"},
 		{"--dtype=q9", 2, "expected one of f32, f16, bf16, q8_0, q4_0, or auto"},
 		{"--backend=cuda", 2, `unknown backend "cuda"`},
