@@ -101,7 +101,7 @@ var foreign = cli.Foreign(map[string]string{
 	"--predict":      "--length --max-completion-tokens --num-tokens --tokens-predict",
 	"--ctx-size":     "--context-length --context-size --max-context",
 	"--threads":      "--num-thread",
-	"--model":        "--model-path --model-name-or-path --model-dir --ckpt --checkpoint",
+	"--model":        "--model-path --model-name-or-path --model-dir --ckpt --checkpoint -hf --hf-repo -mu --model-url",
 	"--prompt":       "--start --input --text",
 	"--prompts":      "--prompts-file --prompt-list",
 	"--draft":        "-md --draft-model --assistant-model --speculative-model --spec-model",
@@ -120,7 +120,8 @@ var foreign = cli.Foreign(map[string]string{
 		" -nkvo --no-kv-offload -kvu --numa --jinja -no-perf --no-perf --prio --poll --keepalive --nowordwrap --use-cache --num-batch --num-keep --compile",
 	"how many guesses pay is found out while the text comes: see --draft-max": "--draft-min --draft-p-min --draft-p-split --spec-draft-n-min --spec-draft-p-min",
 	"a draft model computes where the model does, with its context":           "-devd --device-draft -cd --ctx-size-draft -ngld --gpu-layers-draft --n-gpu-layers-draft -td --threads-draft",
-	cli.NoFetch: "-hf --hf-repo -hff --hf-file -hft --hf-token -mu --model-url",
+	cli.HubToken: "-hft --hf-token",
+	"name the file behind the model: -m org/name:file": "-hff --hf-file",
 	"a text is continued, there is no chat: give it with -p, -f or standard input": "-i --interactive --interactive-first -cnv --conversation" +
 		" -no-cnv --no-conversation -st --single-turn -sys --system-prompt --system --chat-template --instruct --in-prefix --in-suffix",
 	"there is no such sampler: see --temp, --top-k, --top-p, --min-p and --repeat-penalty": "--mirostat --mirostat-lr --mirostat-ent --mirostat-eta" +
