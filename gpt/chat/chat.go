@@ -1,0 +1,2 @@
+// Package chat has conversations with models.
+package chat
