@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -89,8 +90,12 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
 			gguf.KeyValue{Key: f.GGUF + keyVocab, Value: count(config.Vocab)}), tensors, nil
 	}
+	template, err := c.savedTemplate(o)
+	if err != nil {
+		return nil, nil, err
+	}
 	vocabulary, err := tokenizerMetadata(v, config.Vocab)
-	return append(all, vocabulary...), tensors, err
+	return slices.Concat(all, vocabulary, templateMetadata(template)), tensors, err
 }
 
 // settingsMetadata are the entries, and the tensors, that say the settings of c.

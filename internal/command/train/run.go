@@ -63,6 +63,7 @@ type job struct {
 	data      *train.Data
 	record    train.DataRecord
 	tokenizer *tokenizer.Tokenizer // nil where there are ids only
+	template  *checkpoint.ChatTemplate
 	progress  *progress
 }
 
@@ -112,6 +113,7 @@ func (f *runCommand) Run(ctx context.Context) (failed error) {
 		return err
 	}
 	defer g.Close()
+	g.ChatTemplate = j.template
 	return j.run(ctx, g)
 }
 
@@ -197,10 +199,13 @@ func (j *job) begin(ctx context.Context) (err error) {
 	if err := j.checkPlot(); err != nil {
 		return err
 	}
-	if j.init != nil {
-		return j.checkFixed(j.init.Config)
+	if j.init == nil {
+		return nil
 	}
-	return nil
+	if t, err := j.init.ChatTemplate(); err == nil { // a model can be trained whose template is damaged
+		j.template = &t
+	}
+	return j.checkFixed(j.init.Config)
 }
 
 // checkPlot reports a picture that the run did not draw, unless it is to be

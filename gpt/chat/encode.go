@@ -1,0 +1,104 @@
+package chat
+
+import (
+	"slices"
+	"strings"
+
+	"caldera/gpt/tokenizer"
+)
+
+// What stands in a message before and after the text of a special token, until the
+// conversation is rendered. Unicode has these characters for a program's own use.
+const (
+	open  = "\uFDD0"
+	close = "\uFDD1"
+)
+
+// encoder turns conversations into tokens. Special tokens that the template writes become
+// such; where a message has the text of one, it stays text.
+type encoder struct {
+	tokenizer *tokenizer.Tokenizer
+	guard     *strings.Replacer // marks special tokens in messages
+	special   map[int]bool
+}
+
+func newEncoder(t *tokenizer.Tokenizer) *encoder {
+	e := &encoder{tokenizer: t, special: map[int]bool{}}
+	v := t.Vocabulary()
+	var texts []string
+	for id, special := range v.Added {
+		if special && v.Tokens[id] != "" {
+			texts = append(texts, v.Tokens[id])
+			e.special[id] = true
+		}
+	}
+	// The replacer takes the first that fits: the longest.
+	slices.SortFunc(texts, func(a, b string) int {
+		if len(a) != len(b) {
+			return len(b) - len(a)
+		}
+		return strings.Compare(a, b)
+	})
+	pairs := []string{open, "\uFFFD", close, "\uFFFD"}
+	for _, text := range texts {
+		pairs = append(pairs, text, open+text+close)
+	}
+	e.guard = strings.NewReplacer(pairs...)
+	return e
+}
+
+// guarded are messages in which special tokens are marked.
+func (e *encoder) guarded(messages []Message) []Message {
+	all := slices.Clone(messages)
+	for i, m := range all {
+		all[i].Content, all[i].Reasoning = e.guard.Replace(m.Content), e.guard.Replace(m.Reasoning)
+	}
+	return all
+}
+
+// encode returns the tokens of a conversation that was rendered of guarded messages. The
+// template writes the token that begins a text, if there is one.
+func (e *encoder) encode(text string) (ids []int, err error) {
+	for first := true; text != ""; first = false {
+		piece, rest, marked := strings.Cut(text, open)
+		options := []tokenizer.Option{tokenizer.AllowSpecial}
+		if !first {
+			options = append(options, tokenizer.Continued)
+		}
+		if ids, err = e.add(ids, piece, options); err != nil || !marked {
+			return ids, err
+		}
+		inner, after, _ := strings.Cut(rest, close)
+		if ids, err = e.add(ids, strings.ReplaceAll(inner, open, ""), []tokenizer.Option{tokenizer.Continued}); err != nil {
+			return nil, err
+		}
+		text = after
+	}
+	return ids, nil
+}
+
+func (e *encoder) add(ids []int, text string, options []tokenizer.Option) ([]int, error) {
+	more, err := e.tokenizer.Encode(strings.ReplaceAll(text, close, ""), options...)
+	return append(ids, more...), err
+}
+
+// endTexts are special tokens that end an answer in some family. Files name them as ends of a
+// text only in part.
+var endTexts = []string{
+	"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<turn|>", "<|end|>", "<|return|>", "<|call|>",
+	"<|END_OF_TURN_TOKEN|>", "<｜end▁of▁sentence｜>", "</s>", "<eos>", "<|endofturn|>",
+}
+
+// ends are the ids of special tokens that end an answer.
+func (e *encoder) ends() (ids []int) {
+	_, channels := e.tokenizer.SpecialID("<|channel|>")
+	for _, text := range endTexts {
+		if channels && text == "<|end|>" { // there it ends a part of an answer
+			continue
+		}
+		if id, is := e.tokenizer.SpecialID(text); is {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
