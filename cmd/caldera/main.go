@@ -9,6 +9,7 @@ import (
 
 	"caldera/internal/cli"
 	"caldera/internal/command/bench"
+	"caldera/internal/command/chat"
 	"caldera/internal/command/convert"
 	"caldera/internal/command/generate"
 	"caldera/internal/command/hub"
@@ -19,7 +20,7 @@ import (
 
 func main() {
 	commands := []cli.Command{
-		generate.Command(), train.Command(), convert.Command(), bench.Command(), inspect.Command(), watch.Command(),
+		generate.Command(), chat.Command(), train.Command(), convert.Command(), bench.Command(), inspect.Command(), watch.Command(),
 	}
 	os.Exit(cli.Program("GPTs on any GPU, from Go, without CUDA.", append(commands, hub.Commands()...)...))
 }

@@ -158,7 +158,7 @@ func TestCompletion(t *testing.T) {
 		"caldera bench --n-":            "--n-depth --n-gen",
 		"caldera bench sh":              "show",
 		"caldera completion f":          "fish",
-		"caldera help ":                 "generate train convert bench inspect watch completion",
+		"caldera help ":                 "generate chat train convert bench inspect watch pull list rm completion",
 		"caldera help tr":               "train",
 		"caldera help train tok":        "tokenizer",
 		"caldera generate -m main_test": "main_test.go",

@@ -42,12 +42,11 @@ type Chat struct {
 	// Stats are those of the last answer.
 	Stats Stats
 
-	model    *model.Model
-	template Template
-	encoder  *encoder
-	session  *gpt.Session
-	forgot   func(int)
-	unseen   int // messages that are not seen any more
+	model   *model.Model
+	encoder *Encoder
+	session *gpt.Session
+	forgot  func(int)
+	unseen  int // messages that are not seen any more
 }
 
 // Stats count tokens.
@@ -74,7 +73,7 @@ func New(m *model.Model, t *tokenizer.Tokenizer, template Template, o Options) (
 	if err != nil {
 		return nil, err
 	}
-	c := &Chat{Thinking: o.Thinking, model: m, template: template, encoder: newEncoder(t), session: s, forgot: o.Forgot}
+	c := &Chat{Thinking: o.Thinking, model: m, encoder: NewEncoder(t, template), session: s, forgot: o.Forgot}
 	if c.forgot == nil {
 		c.forgot = func(int) {}
 	}
@@ -84,25 +83,11 @@ func New(m *model.Model, t *tokenizer.Tokenizer, template Template, o Options) (
 
 // AddEnds makes special tokens that end a turn end what m generates.
 func AddEnds(m *model.Model, t *tokenizer.Tokenizer) {
-	for _, id := range (&encoder{tokenizer: t}).ends() {
+	for _, id := range (&Encoder{tokenizer: t}).ends() {
 		if !m.Ends(id) {
 			m.EOS = append(slices.Clone(m.EOS), id)
 		}
 	}
-}
-
-// Encode returns the tokens of a conversation, and its text. Special tokens that the template
-// writes are such; in messages their text is text.
-func Encode(ctx context.Context, t *tokenizer.Tokenizer, template Template, messages []Message, o RenderOptions) (ids []int, text string, err error) {
-	return newEncoder(t).conversation(ctx, template, messages, o)
-}
-
-func (e *encoder) conversation(ctx context.Context, template Template, messages []Message, o RenderOptions) (ids []int, text string, err error) {
-	if text, err = template.Render(ctx, e.guarded(messages), o); err != nil {
-		return nil, "", err
-	}
-	ids, err = e.encode(text)
-	return ids, text, err
 }
 
 // Close frees memory.
@@ -147,7 +132,7 @@ func (c *Chat) answer(ctx context.Context, o gpt.Options, yield func(Piece) bool
 	if err != nil {
 		return err
 	}
-	w := &writer{chat: c, splitter: newSplitter(c.template, text), decoder: c.encoder.tokenizer.NewDecoder(), yield: yield}
+	w := &writer{chat: c, splitter: newSplitter(c.encoder.template, text), decoder: c.encoder.tokenizer.NewDecoder(), yield: yield}
 	for {
 		full, err := c.generate(ctx, append(slices.Clone(prompt), w.ids...), o, w)
 		if err != nil {
@@ -201,7 +186,7 @@ func (c *Chat) fit(ctx context.Context, ids []int, o gpt.Options) (prompt []int,
 	}
 	c.unseen = min(c.unseen, c.last())
 	for most := size - reserve; ; most = size / 2 {
-		if prompt, text, err = c.encoder.conversation(ctx, c.template, c.seen(), RenderOptions{Answer: true, Thinking: c.Thinking}); err != nil {
+		if prompt, text, err = c.encoder.Encode(ctx, c.seen(), RenderOptions{Answer: true, Thinking: c.Thinking}); err != nil {
 			return nil, "", err
 		}
 		c.Stats.Prompt = len(prompt)

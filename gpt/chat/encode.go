@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -14,16 +15,18 @@ const (
 	close = "\uFDD1"
 )
 
-// encoder turns conversations into tokens. Special tokens that the template writes become
+// Encoder turns conversations into tokens. Special tokens that the template writes become
 // such; where a message has the text of one, it stays text.
-type encoder struct {
+type Encoder struct {
+	template  Template
 	tokenizer *tokenizer.Tokenizer
 	guard     *strings.Replacer // marks special tokens in messages
 	special   map[int]bool
 }
 
-func newEncoder(t *tokenizer.Tokenizer) *encoder {
-	e := &encoder{tokenizer: t, special: map[int]bool{}}
+// NewEncoder returns one for the models that have this tokenizer and this template.
+func NewEncoder(t *tokenizer.Tokenizer, template Template) *Encoder {
+	e := &Encoder{template: template, tokenizer: t, special: map[int]bool{}}
 	v := t.Vocabulary()
 	var texts []string
 	for id, special := range v.Added {
@@ -47,8 +50,17 @@ func newEncoder(t *tokenizer.Tokenizer) *encoder {
 	return e
 }
 
+// Encode returns the tokens of a conversation, and its text.
+func (e *Encoder) Encode(ctx context.Context, messages []Message, o RenderOptions) (ids []int, text string, err error) {
+	if text, err = e.template.Render(ctx, e.guarded(messages), o); err != nil {
+		return nil, "", err
+	}
+	ids, err = e.encode(text)
+	return ids, text, err
+}
+
 // guarded are messages in which special tokens are marked.
-func (e *encoder) guarded(messages []Message) []Message {
+func (e *Encoder) guarded(messages []Message) []Message {
 	all := slices.Clone(messages)
 	for i, m := range all {
 		all[i].Content, all[i].Reasoning = e.guard.Replace(m.Content), e.guard.Replace(m.Reasoning)
@@ -58,7 +70,7 @@ func (e *encoder) guarded(messages []Message) []Message {
 
 // encode returns the tokens of a conversation that was rendered of guarded messages. The
 // template writes the token that begins a text, if there is one.
-func (e *encoder) encode(text string) (ids []int, err error) {
+func (e *Encoder) encode(text string) (ids []int, err error) {
 	for first := true; text != ""; first = false {
 		piece, rest, marked := strings.Cut(text, open)
 		options := []tokenizer.Option{tokenizer.AllowSpecial}
@@ -77,7 +89,7 @@ func (e *encoder) encode(text string) (ids []int, err error) {
 	return ids, nil
 }
 
-func (e *encoder) add(ids []int, text string, options []tokenizer.Option) ([]int, error) {
+func (e *Encoder) add(ids []int, text string, options []tokenizer.Option) ([]int, error) {
 	more, err := e.tokenizer.Encode(strings.ReplaceAll(text, close, ""), options...)
 	return append(ids, more...), err
 }
@@ -90,7 +102,7 @@ var endTexts = []string{
 }
 
 // ends are the ids of special tokens that end an answer.
-func (e *encoder) ends() (ids []int) {
+func (e *Encoder) ends() (ids []int) {
 	_, channels := e.tokenizer.SpecialID("<|channel|>")
 	for _, text := range endTexts {
 		if channels && text == "<|end|>" { // there it ends a part of an answer

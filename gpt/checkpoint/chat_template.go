@@ -43,13 +43,11 @@ const (
 	specialTokensFile = "special_tokens_map.json"
 )
 
-// ChatTemplate reads the template. The error is ErrNoChatTemplate where there is none.
+// ChatTemplate reads the template. The error is ErrNoChatTemplate where there is none; the
+// texts of special tokens are there all the same.
 func (c *Checkpoint) ChatTemplate() (t ChatTemplate, err error) {
 	if t, err = c.template(); err != nil {
 		return t, err
-	}
-	if t.Source == "" {
-		return t, ErrNoChatTemplate
 	}
 	tokenizer, err := c.Tokenizer()
 	if err != nil {
@@ -62,6 +60,9 @@ func (c *Checkpoint) ChatTemplate() (t ChatTemplate, err error) {
 		if _, named := t.Tokens[name]; !named && len(ids) > 0 {
 			t.Tokens[name], _ = tokenizer.Token(ids[0])
 		}
+	}
+	if t.Source == "" {
+		return t, ErrNoChatTemplate
 	}
 	return t, nil
 }

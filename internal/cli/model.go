@@ -29,6 +29,9 @@ type ModelFlags struct {
 	// read, Load writes a warning and returns none.
 	NoText bool `kong:"-"`
 
+	// Opened, if not nil, is called by Load with the checkpoint before anything is loaded.
+	Opened func(*checkpoint.Checkpoint) error `kong:"-"`
+
 	// Quiet is set to leave out notes about the checkpoint and its tokenizer, such as where
 	// the same checkpoint was loaded before.
 	Quiet bool `kong:"-"`
@@ -60,6 +63,11 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	c, err := f.Open(ctx, log)
 	if err != nil {
 		return nil, nil, err
+	}
+	if f.Opened != nil {
+		if err := f.Opened(c); err != nil {
+			return nil, nil, errors.Join(err, c.Close())
+		}
 	}
 	t, tokenizerErr := c.Tokenizer()
 	if tokenizerErr != nil {

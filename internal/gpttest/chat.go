@@ -52,12 +52,12 @@ func byteName(b byte) string {
 	return string(n)
 }
 
-// ChatModel saves a small model for chats, whose weights are random, and returns its
+// ChatModel saves a small model for chats, with random weights and a context of 65536, and returns its
 // directory. template is that of its chats; empty for none.
 func ChatModel(t *testing.T, template string) (dir string) {
 	t.Helper()
 	tok := ChatTokens(t)
-	c, err := checkpoint.Random(model.Config{Family: "llama", Layers: 2, Heads: 4, KVHeads: 2, Width: 64, Inner: 96, Context: 512, Vocab: tok.VocabSize(), BOS: []int{258}, EOS: []int{258}}.Complete(), 7)
+	c, err := checkpoint.Random(model.Config{Family: "llama", Layers: 2, Heads: 4, KVHeads: 2, Width: 64, Inner: 96, Context: 1 << 16, Vocab: tok.VocabSize(), BOS: []int{258}, EOS: []int{258}}.Complete(), 7)
 	if err != nil {
 		t.Fatal(err)
 	}
