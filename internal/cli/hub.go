@@ -53,27 +53,25 @@ func Fetch(ctx context.Context, n hub.Name, log io.Writer) (path string, err err
 	return m.Path, err
 }
 
-// fetching tells how much of a model is there: with a bar where standard error is a terminal,
-// else with a line when it begins.
+// fetching tells how much of a model is there: a line when it is known how large it is, and a
+// bar where standard error is a terminal.
 type fetching struct {
-	name string
-	log  io.Writer
-	told bool
-	file string
-	bar  *progressbar.ProgressBar
+	name  string
+	log   io.Writer
+	total int64
+	file  string
+	bar   *progressbar.ProgressBar
 }
 
 func (f *fetching) step(file string, done, total int64) {
-	if !f.told {
-		f.told = true
-		fmt.Fprintf(f.log, "fetching %s\n", f.name)
+	if total != f.total {
+		f.end()
+		f.total = total
+		fmt.Fprintf(f.log, "fetching %s: %s\n", f.name, humanize.Bytes(uint64(total)))
 	}
 	if file != f.file {
 		f.end()
 		f.file = file
-		if !term.IsTerminal(int(os.Stderr.Fd())) {
-			fmt.Fprintf(f.log, "fetching %s (%s of %s are there)\n", file, humanize.Bytes(uint64(done)), humanize.Bytes(uint64(total)))
-		}
 	}
 	if f.log != os.Stderr || !term.IsTerminal(int(os.Stderr.Fd())) {
 		return
