@@ -254,6 +254,7 @@ func TestRefused(t *testing.T) {
 	changed := func(change func()) func(*hubtest.Server) {
 		return func(s *hubtest.Server) {
 			s.List = func(text []byte) []byte {
+				list.Siblings = nil
 				if err := json.Unmarshal(text, &list); err != nil {
 					t.Error(err)
 				}

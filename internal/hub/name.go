@@ -30,9 +30,6 @@ func Parse(text string) (n Name, isName bool, err error) {
 		n, err = parseAddress(text, text[len(at):])
 		return n, true, err
 	}
-	if strings.ContainsAny(text, `\~ `) || strings.HasPrefix(text, ".") || strings.HasPrefix(text, "/") {
-		return n, false, nil
-	}
 	rest := text
 	if i := strings.LastIndex(rest, "@"); i >= 0 {
 		rest, n.Revision = rest[:i], rest[i+1:]

@@ -91,3 +91,25 @@ func TestFromEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParse reads any text as a name: what it takes for one lies within the cache, and is read
+// the same again.
+func FuzzParse(f *testing.F) {
+	for _, text := range []string{"org/name", "org/name:Q4_0@main", "https://hf.co/a/b/resolve/main/x%2f..%2fy.gguf", "a/b:c@d:e@f", "hf://a/b@refs/pr/1"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n, isName, err := Parse(text)
+		if !isName || err != nil {
+			return
+		}
+		again, isName, err := Parse(n.String())
+		if again != n || !isName || err != nil {
+			t.Errorf("%q: %+v, and again %+v, %v, %v", text, n, again, isName, err)
+		}
+		p := Place{Cache: "/cache"}
+		if c := p.repo(n.Repo); filepath.Dir(c.dir) != "/cache" || !strings.HasPrefix(c.ref(n.revision()), c.dir+"/refs/") {
+			t.Errorf("%q: %+v, %s", text, c, c.ref(n.revision()))
+		}
+	})
+}
