@@ -20,6 +20,7 @@ package hub
 import (
 	"fmt"
 	"path"
+	"runtime"
 	"strings"
 	"unicode"
 )
@@ -44,7 +45,7 @@ type File struct {
 // checkPath refuses the name of a file that could be none of a directory of models.
 func checkPath(name string) error {
 	bad := func(r rune) bool {
-		return r == '\\' || r == ':' || unicode.IsControl(r) || r == unicode.ReplacementChar
+		return r == '\\' || r == ':' && runtime.GOOS == "windows" || unicode.IsControl(r) || r == unicode.ReplacementChar
 	}
 	if name == "" || len(name) > maxPath || path.IsAbs(name) || path.Clean(name) != name || name == ".." || strings.HasPrefix(name, "../") ||
 		strings.ContainsFunc(name, bad) {
