@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -118,6 +119,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 
 // work is what the child does. It returns the exit code.
 func work(in io.Reader, out io.Writer) int {
+	signal.Ignore(os.Interrupt) // which a terminal sends to the child as well: the parent decides
 	debug.SetMaxStack(maxStack)
 	go watch()
 	var r request

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -20,9 +21,10 @@ import (
 // How patient a client is.
 const (
 	attempts  = 5                // without any progress
+	asks      = 3                // of a question; 1 where the cache has an answer
 	longest   = 2 * time.Minute  // that a server may ask to wait
 	stalled   = 60 * time.Second // without a byte
-	connected = 10 * time.Second // to begin an answer to a question
+	connected = 10 * time.Second // to connect
 )
 
 // client asks one server.
@@ -41,6 +43,7 @@ func (e unreachable) Unwrap() error { return e.error }
 func newClient(p Place, log func(string)) *client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = stalled
+	transport.DialContext = (&net.Dialer{Timeout: connected, KeepAlive: 30 * time.Second}).DialContext
 	transport.TLSHandshakeTimeout = connected
 	transport.MaxResponseHeaderBytes = 1 << 20
 	return &client{
@@ -95,10 +98,10 @@ func (c *client) request(ctx context.Context, address string, offset int64) (*ht
 	return c.http.Do(r)
 }
 
-// get asks until the server answers with content. what is what an error says cannot be
-// fetched. The answer to a question for the rest of a file may be the whole file, or that
+// get asks so many times, until the server answers with content. what is what an error says
+// cannot be fetched. The answer to a question for the rest of a file may be the whole file, or that
 // there is no rest.
-func (c *client) get(ctx context.Context, address, what string, offset int64) (*http.Response, error) {
+func (c *client) get(ctx context.Context, address, what string, offset int64, times int) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		response, err := c.request(ctx, address, offset)
 		if ctx.Err() != nil {
@@ -115,7 +118,7 @@ func (c *client) get(ctx context.Context, address, what string, offset int64) (*
 			err = c.refused(what, response)
 		}
 		var again unreachable
-		if !errors.As(err, &again) || attempt == attempts {
+		if !errors.As(err, &again) || attempt >= times {
 			return nil, err
 		}
 		if delay > longest {
@@ -196,12 +199,12 @@ type listing struct {
 	files  []File
 }
 
-// list asks for the files of a model.
-func (c *client) list(ctx context.Context, n Name) (l listing, err error) {
+// list asks so many times for the files of a model.
+func (c *client) list(ctx context.Context, n Name, times int) (l listing, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	address := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", c.place.Endpoint, n.Repo, url.PathEscape(n.revision()))
-	response, err := c.get(ctx, address, "the list of files of "+n.String(), 0)
+	response, err := c.get(ctx, address, "the list of files of "+n.String(), 0, times)
 	if err != nil {
 		return l, err
 	}

@@ -103,7 +103,7 @@ func (c *client) receive(ctx context.Context, address string, f File, part *part
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	response, err := c.get(ctx, address, f.Path, part.size)
+	response, err := c.get(ctx, address, f.Path, part.size, attempts)
 	if err != nil {
 		return err
 	}

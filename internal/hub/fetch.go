@@ -69,7 +69,11 @@ func (p Place) Fetch(ctx context.Context, n Name, o Options) (Model, error) {
 
 // fetch fetches what the cache lacks.
 func (c *client) fetch(ctx context.Context, n Name, cache repoCache, o Options) (Model, error) {
-	l, err := c.list(ctx, n)
+	times := asks
+	if _, err := cache.find(n); err == nil {
+		times = 1
+	}
+	l, err := c.list(ctx, n, times)
 	if err != nil {
 		return Model{}, err
 	}

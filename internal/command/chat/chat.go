@@ -95,6 +95,6 @@ var foreign = cli.Foreign(map[string]string{
 		" -cnv --conversation -i --interactive --interactive-first --jinja --no-jinja --numa --prio --poll",
 	"name the file behind the model: -m org/name:file":     "-hff --hf-file",
 	"give the first message as an argument, or on a line":  "-p --prompt -f --file",
-	"see caldera generate --chat, which has one message":   "-st --single-turn --json --json-stream",
+	"see caldera generate --chat, which has one message":   "-st --single-turn --json-stream",
 	"caldera generate continues a text without a template": "-no-cnv --no-conversation",
 })
