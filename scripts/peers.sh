@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# peers.sh llama|llama-vulkan|tokenizers|jinja|templates installs what we are held to, as npm has it, into the user's
-# cache and prints where it is: llama.cpp (node-llama-cpp, whose build for the CPU alone is 85 MB; all of its builds are
-# 725), the same with its build for Vulkan, Hugging Face's tokenizers (64 MB) or its Jinja; or the folder of the chat
-# templates in llama.cpp's sources, which come with it.
+# peers.sh llama|llama-vulkan|tokenizers|jinja|hub|templates installs what we are held to, as npm has it, into the
+# user's cache and prints where it is: llama.cpp (node-llama-cpp, whose build for the CPU alone is 85 MB; all of its
+# builds are 725), the same with its build for Vulkan, Hugging Face's tokenizers (64 MB), its Jinja, or its client of the
+# hub; or the folder of the chat templates in llama.cpp's sources, which come with it.
 set -euo pipefail
-peer=${1:?usage: peers.sh llama|llama-vulkan|tokenizers|jinja|templates}
+peer=${1:?usage: peers.sh llama|llama-vulkan|tokenizers|jinja|hub|templates}
 
 say() { echo "peers: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -45,8 +45,14 @@ case $peer in
     id=jinja-$version
     packages=("$name@$version")
     ;;
+  hub)
+    version=2.17.5
+    name=@huggingface/hub
+    id=hub-$version
+    packages=("$name@$version")
+    ;;
   templates) ;;
-  *) die "unknown peer $peer: expected llama, llama-vulkan, tokenizers, jinja or templates" ;;
+  *) die "unknown peer $peer: expected llama, llama-vulkan, tokenizers, jinja, hub or templates" ;;
 esac
 
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set: where is the cache?}/.cache}/caldera

@@ -27,6 +27,11 @@ type Repo struct {
 	Token  string            // without which nobody reads it; empty: everybody does
 }
 
+// has reports whether the model has a revision.
+func (r *Repo) has(revision string) bool {
+	return slices.Contains([]string{"main", "v1.0", "refs/pr/1", r.Commit}, revision)
+}
+
 // Server is the hub. Its fields are set before it is asked.
 type Server struct {
 	URL   string
@@ -103,6 +108,10 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if rest, is := strings.CutPrefix(r.URL.Path, "/api/models/"); is {
+		if name, _, is := strings.Cut(rest, "/paths-info/"); is {
+			s.paths(w, r, name)
+			return
+		}
 		name, revision, _ := strings.Cut(rest, "/revision/")
 		s.list(w, r, name, revision)
 		return
@@ -118,12 +127,13 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request) {
 	}
 	data, found := repo.Files[parts[4]]
 	switch {
-	case !found || parts[3] != repo.Commit:
+	case !found || !repo.has(parts[3]):
 		w.Header().Set("X-Error-Code", "EntryNotFound")
 		http.Error(w, "", http.StatusNotFound)
 	case large(parts[4]):
 		http.Redirect(w, r, s.store.URL+"/"+parts[0]+"/"+parts[1]+"/"+parts[4], http.StatusFound)
 	default:
+		w.Header().Set("ETag", `"`+Sum(parts[4], data)+`"`)
 		http.ServeContent(w, r, path.Base(parts[4]), time.Time{}, bytes.NewReader(data))
 	}
 }
@@ -144,7 +154,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, name, revision str
 	if repo == nil {
 		return
 	}
-	if revision != "main" && revision != "v1.0" && revision != "refs/pr/1" && revision != repo.Commit {
+	if !repo.has(revision) {
 		w.Header().Set("X-Error-Code", "RevisionNotFound")
 		http.Error(w, "", http.StatusNotFound)
 		return
@@ -183,6 +193,31 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, name, revision str
 	w.Write(text)
 }
 
+// paths tells of files that are asked for by name, as other clients do.
+func (s *Server) paths(w http.ResponseWriter, r *http.Request, name string) {
+	repo := s.repo(w, r, name)
+	if repo == nil {
+		return
+	}
+	var asked struct{ Paths []string }
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	answer := []map[string]any{}
+	for _, file := range asked.Paths {
+		if data, found := repo.Files[file]; found {
+			x := map[string]any{"type": "file", "path": file, "size": len(data), "oid": Sum("small", data), "lastCommit": map[string]any{"id": repo.Commit, "title": "a commit", "date": "2026-01-05T13:04:09.000Z"}}
+			if large(file) {
+				x["lfs"] = map[string]any{"oid": Sum(file, data), "size": len(data), "pointerSize": 130}
+			}
+			answer = append(answer, x)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(answer)
+}
+
 // fetch answers for the contents of large files.
 func (s *Server) fetch(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
@@ -194,7 +229,9 @@ func (s *Server) fetch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
-	http.ServeContent(w, r, path.Base(parts[2]), time.Time{}, bytes.NewReader(s.Repos[parts[0]+"/"+parts[1]].Files[parts[2]]))
+	data := s.Repos[parts[0]+"/"+parts[1]].Files[parts[2]]
+	w.Header().Set("ETag", `"`+Sum(parts[2], data)+`"`)
+	http.ServeContent(w, r, path.Base(parts[2]), time.Time{}, bytes.NewReader(data))
 }
 
 // large reports whether the hub keeps a file apart from the small ones.
