@@ -16,7 +16,7 @@ func TestTemplates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := compare(t, "testdata/templates", lines); c.same != 35 || c.refused != 5 || len(c.unable) > 0 {
+	if c := compare(t, "testdata/templates", lines, nil); c.same != 35 || c.refused != 5 || len(c.unable) > 0 {
 		t.Errorf("%+v", c)
 	}
 }
