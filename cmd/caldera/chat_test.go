@@ -79,6 +79,26 @@ func TestChat(t *testing.T) {
 		t.Errorf("generate: %q, expected %q: %s", one.Out, answers[0], one.Stderr)
 	}
 
+	// A model that is fine-tuned keeps its template, and so does one that is converted.
+	texts := filepath.Join(dir, "texts.txt")
+	if err := os.WriteFile(texts, []byte(strings.Repeat("hello, he said, and hello again\n", 60)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	tuned, converted := filepath.Join(dir, "tuned"), filepath.Join(dir, "converted.gguf")
+	for _, args := range [][]string{
+		{"train", "--backend=cpu", "--init=" + model, "--data", texts, "--out_dir", tuned, "--block_size=16", "--max_iters=1", "--eval_iters=1", "--batch_size=1"},
+		{"convert", "-m", tuned, "-o", converted},
+	} {
+		if r := commandtest.Run(t, exec.Command(filepath.Join(programs, "caldera"), args...)); r.Code != 0 {
+			t.Fatalf("%q: exit code %d: %s", args, r.Code, r.Stderr)
+		}
+	}
+	for _, path := range []string{tuned, converted} {
+		if r := talk(t, path, "hello\n", "-n", "2"); r.Code != 0 || r.Out == "" {
+			t.Errorf("%s: exit code %d: %s", path, r.Code, r.Stderr)
+		}
+	}
+
 	base := gpttest.ChatModel(t, "")
 	other := filepath.Join(dir, "notes.json")
 	refusing := filepath.Join(dir, "refusing.jinja")
