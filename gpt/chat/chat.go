@@ -46,7 +46,8 @@ type Chat struct {
 	encoder *Encoder
 	session *gpt.Session
 	forgot  func(int)
-	unseen  int // messages that are not seen any more
+	unseen  int   // messages that are not seen any more
+	known   known // of the conversation, as far as it was answered
 }
 
 // Stats count tokens.
@@ -133,6 +134,7 @@ func (c *Chat) answer(ctx context.Context, o gpt.Options, yield func(Piece) bool
 		return err
 	}
 	w := &writer{chat: c, splitter: newSplitter(c.encoder.template, text), decoder: c.encoder.tokenizer.NewDecoder(), yield: yield}
+	defer func() { c.known = known{text + c.encoder.guard.Replace(w.raw.String()), append(prompt, w.ids...)} }()
 	for {
 		full, err := c.generate(ctx, append(slices.Clone(prompt), w.ids...), o, w)
 		if err != nil {
@@ -142,9 +144,11 @@ func (c *Chat) answer(ctx context.Context, o gpt.Options, yield func(Piece) bool
 			return w.end()
 		}
 		// The answer goes on behind a shorter conversation.
-		if prompt, _, err = c.fit(ctx, w.ids, o); err != nil {
+		shorter, its, err := c.fit(ctx, w.ids, o)
+		if err != nil {
 			return errors.Join(w.end(), err)
 		}
+		prompt, text = shorter, its
 		o.Seed += 1 << 40
 	}
 }
@@ -186,7 +190,10 @@ func (c *Chat) fit(ctx context.Context, ids []int, o gpt.Options) (prompt []int,
 	}
 	c.unseen = min(c.unseen, c.last())
 	for most := size - reserve; ; most = size / 2 {
-		if prompt, text, err = c.encoder.Encode(ctx, c.seen(), RenderOptions{Answer: true, Thinking: c.Thinking}); err != nil {
+		if text, err = c.encoder.template.Render(ctx, c.encoder.guarded(c.seen()), RenderOptions{Answer: true, Thinking: c.Thinking}); err != nil {
+			return nil, "", err
+		}
+		if prompt, err = c.encoder.encodeAfter(c.known, text); err != nil {
 			return nil, "", err
 		}
 		c.Stats.Prompt = len(prompt)
@@ -256,6 +263,7 @@ func (c *Chat) seen() (seen []Message) {
 type writer struct {
 	chat     *Chat
 	ids      []int
+	raw      strings.Builder // the text of ids
 	decoder  *tokenizer.Decoder
 	splitter *splitter
 	yield    func(Piece) bool
@@ -268,6 +276,7 @@ func (w *writer) token(id int) error {
 	if err != nil {
 		return err
 	}
+	w.raw.WriteString(text)
 	if w.chat.encoder.special[id] && !w.splitter.knows(text) {
 		return nil
 	}
@@ -281,7 +290,9 @@ func (w *writer) say(text string, reasoning bool) bool { return w.yield(Piece{te
 
 // end says what was held back.
 func (w *writer) end() error {
-	if !w.splitter.next(w.decoder.Flush(), w.say) || !w.splitter.end(w.say) {
+	rest := w.decoder.Flush()
+	w.raw.WriteString(rest)
+	if !w.splitter.next(rest, w.say) || !w.splitter.end(w.say) {
 		return errStopped
 	}
 	return nil

@@ -55,8 +55,30 @@ func (e *Encoder) Encode(ctx context.Context, messages []Message, o RenderOption
 	if text, err = e.template.Render(ctx, e.guarded(messages), o); err != nil {
 		return nil, "", err
 	}
-	ids, err = e.encode(text)
+	ids, err = e.encode(text, false)
 	return ids, text, err
+}
+
+// known is the beginning of a conversation whose tokens are known: what was rendered, and what
+// the model answered to it.
+type known struct {
+	text string // with marks
+	ids  []int
+}
+
+// encodeAfter is encode for a text that begins as one before did. The tokens of an answer stay
+// those that the model chose, which need not be those that its text becomes, so that they are not
+// read again. It holds where a special token follows, which no token reaches across.
+func (e *Encoder) encodeAfter(k known, text string) ([]int, error) {
+	rest, begins := strings.CutPrefix(text, k.text)
+	if !begins || k.text == "" {
+		return e.encode(text, false)
+	}
+	more, err := e.encode(rest, true)
+	if err != nil || len(more) == 0 || !e.special[more[0]] {
+		return e.encode(text, false)
+	}
+	return append(slices.Clone(k.ids), more...), nil
 }
 
 // guarded are messages in which special tokens are marked.
@@ -70,8 +92,9 @@ func (e *Encoder) guarded(messages []Message) []Message {
 
 // encode returns the tokens of a conversation that was rendered of guarded messages. The
 // template writes the token that begins a text, if there is one.
-func (e *Encoder) encode(text string) (ids []int, err error) {
-	for first := true; text != ""; first = false {
+// continued says that it is the rest of a longer one.
+func (e *Encoder) encode(text string, continued bool) (ids []int, err error) {
+	for first := !continued; text != ""; first = false {
 		piece, rest, marked := strings.Cut(text, open)
 		options := []tokenizer.Option{tokenizer.AllowSpecial}
 		if !first {

@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
@@ -76,7 +75,7 @@ func isolated(ctx context.Context, r request) (a answer, err error) {
 	if err != nil {
 		return a, fmt.Errorf("finding this program's own path: %w", err)
 	}
-	if runtime.GOOS == "linux" {
+	if _, err := os.Stat("/proc/self/exe"); err == nil {
 		program = "/proc/self/exe" // even where its file was replaced
 	}
 	limited, stop := context.WithTimeout(ctx, maxTime)
