@@ -80,6 +80,18 @@ func (s *Session) Tokens() []int { return slices.Clone(s.history[len(s.history)-
 // Reset forgets all tokens.
 func (s *Session) Reset() { s.history, s.cached = s.history[:0], 0 }
 
+// Resume keeps the tokens of the context that ids begin with, forgets the others, and returns
+// the ids that are still to be fed. It forgets one more where none would be left: what follows
+// ids is known only once the last of them is read.
+func (s *Session) Resume(ids []int) (rest []int) {
+	same, read := 0, s.history[len(s.history)-s.cached:]
+	for same < min(len(read), len(ids)-1) && read[same] == ids[same] {
+		same++
+	}
+	s.rewind(same)
+	return ids[same:]
+}
+
 // Feed appends tokens to the sequence and returns the score of every token
 // that could come next, [vocab], valid until the next call. It stops between
 // chunks when ctx ends.

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# peers.sh llama|llama-vulkan|tokenizers installs what we are held to, as npm has it, into the user's cache and prints
-# where it is: llama.cpp (node-llama-cpp, whose build for the CPU alone is 85 MB; all of its builds are 725), the same with
-# its build for Vulkan, or Hugging Face's tokenizers (64 MB).
+# peers.sh llama|llama-vulkan|tokenizers|jinja|hub|templates installs what we are held to, as npm has it, into the
+# user's cache and prints where it is: llama.cpp (node-llama-cpp, whose build for the CPU alone is 85 MB; all of its
+# builds are 725), the same with its build for Vulkan, Hugging Face's tokenizers (64 MB), its Jinja, or its client of the
+# hub; or the folder of the chat templates in llama.cpp's sources, which come with it.
 set -euo pipefail
-peer=${1:?usage: peers.sh llama|llama-vulkan|tokenizers}
+peer=${1:?usage: peers.sh llama|llama-vulkan|tokenizers|jinja|hub|templates}
 
 say() { echo "peers: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -38,10 +39,39 @@ case $peer in
     id=$name-$version
     packages=("$name@$version")
     ;;
-  *) die "unknown peer $peer: expected llama, llama-vulkan or tokenizers" ;;
+  jinja)
+    version=0.5.11
+    name=@huggingface/jinja
+    id=jinja-$version
+    packages=("$name@$version")
+    ;;
+  hub)
+    version=2.17.5
+    name=@huggingface/hub
+    id=hub-$version
+    packages=("$name@$version")
+    ;;
+  templates) ;;
+  *) die "unknown peer $peer: expected llama, llama-vulkan, tokenizers, jinja, hub or templates" ;;
 esac
 
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set: where is the cache?}/.cache}/caldera
+
+if [ "$peer" = templates ]; then
+  llama=$("$0" llama)
+  dir=$cache/$(basename "$(dirname "$(dirname "$llama")")")-templates
+  if [ ! -d "$dir" ]; then
+    command -v git >/dev/null || die "git is missing, which reads llama.cpp's sources: install it (apt-get install git)"
+    new=$(mktemp -d "$dir.XXXXXX")
+    trap 'rm -rf "$new"' EXIT
+    git clone -q --bare "$llama/llama/gitRelease.bundle" "$new/git" >&2
+    git -C "$new/git" archive HEAD models/templates | tar -x -C "$new"
+    mv "$new/models/templates" "$dir"
+  fi
+  echo "$dir"
+  exit
+fi
+
 dir=$cache/$id
 if [ ! -d "$dir" ]; then
   mkdir -p "$cache"

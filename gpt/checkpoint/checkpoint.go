@@ -26,6 +26,7 @@ type Checkpoint struct {
 	file      source
 	layout    layout
 	tokenizer func() (*tokenizer.Tokenizer, error)
+	template  func() (ChatTemplate, error) // without a source where there is none
 }
 
 // source is the file of a checkpoint's tensors, or its files.
@@ -70,11 +71,16 @@ func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") }), nil
+	c := huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") })
+	c.template = func() (ChatTemplate, error) { return readTemplate(fsys) }
+	return c, nil
 }
 
+// huggingFace is a checkpoint without a chat template.
 func huggingFace(c model.Config, name string, f source, t func() (*tokenizer.Tokenizer, error)) *Checkpoint {
-	return &Checkpoint{Config: c, Name: name, file: f, layout: directoryLayout, tokenizer: t}
+	all := &Checkpoint{Config: c, Name: name, file: f, layout: directoryLayout, tokenizer: t}
+	all.SetChatTemplate(ChatTemplate{})
+	return all
 }
 
 // safetensorsFile is a source.

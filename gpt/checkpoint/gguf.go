@@ -87,6 +87,7 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 			}
 			return t, nil
 		},
+		template: m.chatTemplate,
 	}, nil
 }
 

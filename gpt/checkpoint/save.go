@@ -150,13 +150,21 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	return r.commit()
 }
 
-// tokenizerFiles are the files of the tokenizer, none where the checkpoint has none.
+// tokenizerFiles are the files of the tokenizer and the chat template, none where the checkpoint has none.
 func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 	t, err := c.savedTokenizer(o)
 	if err != nil || t == nil {
 		return map[string][]byte{}, err
 	}
-	return t.Vocabulary().Files()
+	files, err := t.Vocabulary().Files()
+	if err != nil {
+		return nil, err
+	}
+	template, err := c.savedTemplate(o)
+	if err == nil && template != "" {
+		files[templateName] = []byte(template)
+	}
+	return files, err
 }
 
 // configJSON is the text of config.json for a model of shape c.

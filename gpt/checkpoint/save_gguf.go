@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -93,8 +94,12 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
 			gguf.KeyValue{Key: f.GGUF + keyVocab, Value: count(config.Vocab)}), tensors, nil
 	}
+	template, err := c.savedTemplate(o)
+	if err != nil {
+		return nil, nil, err
+	}
 	vocabulary, err := tokenizerMetadata(v, config.Vocab)
-	return append(all, vocabulary...), tensors, err
+	return slices.Concat(all, vocabulary, templateMetadata(template)), tensors, err
 }
 
 // readable tells what llama.cpp does not read of a file of c.

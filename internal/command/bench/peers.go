@@ -52,7 +52,7 @@ func (f *peersCommand) Run(ctx context.Context) error {
 		if j.dtypes, err = parseDTypes(f.DType, ""); err != nil {
 			return err
 		}
-		if j.models, err = flags.models(); err != nil {
+		if j.models, err = flags.models(ctx); err != nil {
 			return err
 		}
 		for _, m := range j.models {

@@ -63,7 +63,7 @@ func (e *each) use(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) 
 func (e *each) measure(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) error {
 	e.batch.Context = contextOf(e.flags, c)
 	e.longest = e.batch.Context
-	e.prompts.prepare(e.Prompt, c, t, e.batch.Context)
+	e.prompts.prepare(ctx, e.Prompt, c, t, e.batch.Context)
 	reading := newProgress(0)
 	defer reading.end()
 	s, known, err := e.prompts.size(ctx, reading)
