@@ -78,6 +78,15 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 	if t != nil {
 		v = t.Vocabulary()
 	}
+	var vocabulary []gguf.KeyValue
+	if t != nil {
+		if vocabulary, err = tokenizerMetadata(v, config.Vocab); err != nil {
+			if err := o.lost("GGUF: the tokenizer cannot be said, and none is written: %w", err); err != nil {
+				return nil, nil, err
+			}
+			t, v = nil, tokenizer.Vocabulary{}
+		}
+	}
 	if config, err = o.ends(config, v); err != nil {
 		return nil, nil, err
 	}
@@ -89,8 +98,7 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
 			gguf.KeyValue{Key: f.GGUF + keyVocab, Value: count(config.Vocab)}), tensors, nil
 	}
-	vocabulary, err := tokenizerMetadata(v, config.Vocab)
-	return append(all, vocabulary...), tensors, err
+	return append(all, vocabulary...), tensors, nil
 }
 
 // settingsMetadata are the entries, and the tensors, that say the settings of c.

@@ -56,7 +56,7 @@ func BenchmarkSplit(b *testing.B) {
 		}
 	})
 	b.Run("regexp2", func(b *testing.B) {
-		re := regexp2.MustCompile(pattern, regexp2.None)
+		re := regexp2.MustCompile(gpt2Pattern, regexp2.None)
 		b.SetBytes(int64(len(text)))
 		for b.Loop() {
 			m, err := re.FindStringMatch(text)
@@ -78,14 +78,18 @@ func BenchmarkWord(b *testing.B) {
 			e := encoder{t: gpt2(), ctx: b.Context()}
 			for b.Loop() {
 				e.ids = e.ids[:0]
-				e.mergeShort(text[:n])
+				e.mergeBytes(text[:n])
 			}
 		})
 		b.Run(fmt.Sprintf("long/%d", n), func(b *testing.B) {
 			e := encoder{t: gpt2(), ctx: b.Context()}
 			for b.Loop() {
 				e.ids = e.ids[:0]
-				e.mergeLong(text[:n])
+				e.symbols = e.symbols[:0]
+				for i := range n {
+					e.symbols = append(e.symbols, e.t.bytes[text[i]])
+				}
+				e.mergeLong()
 			}
 		})
 	}

@@ -72,7 +72,7 @@ func FuzzMerges(f *testing.F) {
 			add(p[1])
 			add(p[0] + p[1])
 		}
-		tok, err := build(v, m)
+		tok, err := (&draft{vocab: v, merges: m}).build()
 		if err != nil {
 			t.Fatal(err)
 		}

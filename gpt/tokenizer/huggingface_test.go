@@ -66,8 +66,6 @@ func (c hfCase) tokenizerJSON(tb testing.TB) string {
 // hfRefused are the cases that are refused here, with what the error says.
 var hfRefused = map[string]string{
 	"added token, other id than the vocabulary's": `token "end" has id 7, expected 262`,
-	"Split and prefix space":                      "a space before each word",
-	"no pre-tokenizing pattern":                   "use_regex is false",
 	"BertNormalizer, no accents":                  `found "BertNormalizer"`,
 	"two templates":                               "two steps that put tokens around a text", // theirs go to unexpected places
 }

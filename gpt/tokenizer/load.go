@@ -3,10 +3,8 @@ package tokenizer
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -204,26 +202,13 @@ func position(data []byte, offset int64) string {
 	return fmt.Sprintf("line %d, byte %d", line, column)
 }
 
-// jsonError adds the position in data to an error of encoding/json. It is offset,
-// in bytes, where the error itself has none.
-func jsonError(data []byte, offset int64, err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%s: the file ends within JSON: it is truncated", position(data, int64(len(data))))
-	case errors.As(err, &syntax):
-		return fmt.Errorf("%s: %w", position(data, syntax.Offset), err)
-	case errors.As(err, &kind):
-		expected := cmp.Or(jsonKinds[kind.Type.Kind()], kind.Type.Kind().String())
-		return fmt.Errorf("%s: %s is %s, expected %s", position(data, kind.Offset), cmp.Or(kind.Field, "the whole"), kind.Value, expected)
-	}
-	return fmt.Errorf("%s: %w", position(data, offset), err)
-}
-
-// jsonKinds name what JSON must have to be read as a Go value, where Go's name of
-// the kind is another.
+// jsonKinds name kinds of values as JSON has it, where Go's name is another.
 var jsonKinds = map[reflect.Kind]string{reflect.Struct: "object", reflect.Slice: "array", reflect.Int: "integer", reflect.Float64: "number"}
+
+// jsonKind is what JSON must have to be read as a Go value of type t.
+func jsonKind(t reflect.Type) string {
+	return cmp.Or(jsonKinds[t.Kind()], t.Kind().String())
+}
 
 // quote is s quoted for an error message, and cut if it is long.
 func quote(s string) string {
