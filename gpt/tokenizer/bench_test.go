@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"math/rand"
+	"os"
 	"strings"
 	"testing"
 
@@ -143,6 +144,36 @@ func BenchmarkTrain(b *testing.B) {
 				if _, err := c.TrainBPE(b.Context(), BPEOptions{VocabSize: size, MinFrequency: 2}); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkPublished loads the tokenizers of published models and encodes a text, both
+// named by variables: see TestPeersPublished.
+func BenchmarkPublished(b *testing.B) {
+	published, name := os.Getenv("CALDERA_PUBLISHED"), os.Getenv("CALDERA_TEXT")
+	if published == "" || name == "" {
+		b.Skip("CALDERA_PUBLISHED and CALDERA_TEXT are not set")
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range publishedNames {
+		var tok *Tokenizer
+		b.Run(name+"/load", func(b *testing.B) {
+			for b.Loop() {
+				var err error
+				if tok, err = Load(publishedDir(published, name)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/encode", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				mustEncode(b, tok, string(text))
 			}
 		})
 	}

@@ -289,8 +289,7 @@ func (t *Tokenizer) addToken(text string, a addedToken) error {
 	if t.model == ByteBPE {
 		t.tokens[a.id], t.literal[a.id] = text, true
 	}
-	t.added.add(text, normalized, a)
-	return nil
+	return t.added.add(text, normalized, a)
 }
 
 // findSpaces finds where a word may be cut before a spaceMark, whatever the merges:

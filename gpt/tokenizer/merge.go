@@ -46,6 +46,17 @@ func newMergeTable(n int) mergeTable {
 	return m
 }
 
+// larger returns a table with the same merges and twice the room.
+func (m *mergeTable) larger() mergeTable {
+	to := newMergeTable(len(m.slots) / 2)
+	for _, s := range m.slots {
+		if s.rank != noMerge {
+			*to.slot(s.left, s.right) = s
+		}
+	}
+	return to
+}
+
 // slot returns the slot of the merge of left and right, or a free one for it.
 func (m *mergeTable) slot(left, right int32) *merge {
 	hi, lo := bits.Mul64(uint64(left)^m.seed[0], uint64(right)^m.seed[1])

@@ -362,32 +362,43 @@ type digitGroups struct {
 
 func (d digitGroups) split(p piece, yield func(piece) error) error {
 	const group = 3
-	for where := p.at; p.text != ""; {
-		n := runs(d.kinds, math.MaxInt)(p.text)
-		word := p.text[:n]
-		p.text = p.text[n:]
-		k, _ := firstKind(word)
-		left := 0
-		if k&d.kinds != 0 {
-			left = utf8.RuneCountInString(word)
-			if p.text != "" && d.notWord {
-				if next, _ := firstKind(p.text); next&isWordKind != 0 {
-					left = 0
-				}
+	text, from := p.text, 0 // what begins at from is no piece yet
+	flush := func(to int) error {
+		if from == to {
+			return nil
+		}
+		at := p.at
+		if from > 0 {
+			at = within
+		}
+		part := text[from:to]
+		from = to
+		return yield(piece{part, at})
+	}
+	for at := 0; at < len(text); {
+		end := at + runOf(text[at:], d.kinds)
+		if end == at {
+			_, n := firstKind(text[at:])
+			at += n
+			continue
+		}
+		if end < len(text) && d.notWord {
+			if next, _ := firstKind(text[end:]); next&isWordKind != 0 {
+				at = end
+				continue
 			}
 		}
-		for word != "" {
-			n := len(word)
-			if left > 0 {
-				size := (left-1)%group + 1
-				n = runUpTo(word, d.kinds, size)
-				left -= size
-			}
-			if err := yield(piece{word[:n], where}); err != nil {
+		if err := flush(at); err != nil {
+			return err
+		}
+		for left := utf8.RuneCountInString(text[at:end]); left > 0; {
+			size := (left-1)%group + 1
+			at += runUpTo(text[at:], d.kinds, size)
+			left -= size
+			if err := flush(at); err != nil {
 				return err
 			}
-			word, where = word[n:], within
 		}
 	}
-	return nil
+	return flush(len(text))
 }

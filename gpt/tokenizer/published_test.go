@@ -126,6 +126,13 @@ func huggingFaceIDs(t *testing.T, library, tokenizer string, texts []string) []t
 	return all
 }
 
+// publishedNames are the tokenizers that scripts/peers.sh vocabularies installs.
+var publishedNames = []string{"llama3_1", "qwen3", "gemma3", "gptoss"}
+
+func publishedDir(published, name string) string {
+	return filepath.Join(published, "tokenizer-"+name, "models")
+}
+
 // TestPeersPublished holds the tokenizers of published models to Hugging Face's library.
 func TestPeersPublished(t *testing.T) {
 	library, published := os.Getenv("CALDERA_TOKENIZERS"), os.Getenv("CALDERA_PUBLISHED")
@@ -133,9 +140,9 @@ func TestPeersPublished(t *testing.T) {
 		t.Skip("CALDERA_TOKENIZERS and CALDERA_PUBLISHED are not set: make test-peers installs Hugging Face's tokenizers and tokenizers of models, and runs this")
 	}
 	texts := manyTexts(2000)
-	for _, name := range []string{"llama3_1", "qwen3", "gemma3", "gptoss"} {
+	for _, name := range publishedNames {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(published, "tokenizer-"+name, "models")
+			dir := publishedDir(published, name)
 			tok, err := Load(dir)
 			if err != nil {
 				t.Fatal(err)

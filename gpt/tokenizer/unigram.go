@@ -23,7 +23,6 @@ type unigram struct {
 // newUnigram makes the tables of a model. No text becomes a special token.
 func newUnigram(names []string, scores []float64, special map[int]bool) (*unigram, error) {
 	u := &unigram{scores: scores, unknown: math.Inf(1)}
-	u.trie.init(names)
 	for id, name := range names {
 		if name == "" {
 			continue
@@ -122,28 +121,29 @@ type trie struct {
 // maxNodes is how many nodes a trie may have: real ones have some two million.
 const maxNodes = 1 << 22
 
-// init makes room for names.
-func (t *trie) init(names []string) {
-	size := 0
-	for _, name := range names {
-		size += min(len(name), maxPieceLen)
+// add adds a text, which is not in t.
+func (t *trie) add(text string, id int32) error {
+	if t.ids == nil {
+		t.ids, t.edges = []int32{noToken}, newMergeTable(64)
 	}
-	t.edges = newMergeTable(min(size, maxNodes))
-	t.ids = []int32{noToken}
-}
-
-func (t *trie) add(name string, id int32) error {
 	node := int32(0)
-	for i := range len(name) {
-		s := t.edges.slot(node, int32(name[i]))
-		if s.rank == noMerge {
-			if len(t.ids) > maxNodes {
-				return fmt.Errorf("the tokens have together more than %d beginnings, expected fewer", maxNodes)
-			}
-			*s = merge{left: node, right: int32(name[i]), result: int32(len(t.ids))}
-			t.ids = append(t.ids, noToken)
+	for i := range len(text) {
+		b := int32(text[i])
+		s := t.edges.slot(node, b)
+		if s.rank != noMerge {
+			node = s.result
+			continue
 		}
-		node = s.result
+		next := int32(len(t.ids))
+		if next > maxNodes {
+			return fmt.Errorf("the tokens have together more than %d beginnings, expected fewer", maxNodes)
+		}
+		*s = merge{left: node, right: b, result: next}
+		t.ids = append(t.ids, noToken)
+		if 2*len(t.ids) > len(t.edges.slots) {
+			t.edges = t.edges.larger()
+		}
+		node = next
 	}
 	t.ids[node] = id
 	return nil
@@ -157,8 +157,11 @@ func (t *trie) next(node int32, b byte) int32 {
 	return -1
 }
 
-// find returns the token of that name.
+// find returns the id of a text, if it is in t.
 func (t *trie) find(name string) (int32, bool) {
+	if t.ids == nil {
+		return 0, false
+	}
 	node := int32(0)
 	for i := range len(name) {
 		if node = t.next(node, name[i]); node < 0 {
