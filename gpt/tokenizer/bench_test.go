@@ -152,9 +152,9 @@ func BenchmarkTrain(b *testing.B) {
 // BenchmarkPublished loads the tokenizers of published models and encodes a text, both
 // named by variables: see TestPeersPublished.
 func BenchmarkPublished(b *testing.B) {
-	published, name := os.Getenv("CALDERA_PUBLISHED"), os.Getenv("CALDERA_TEXT")
+	published, name := os.Getenv("CALDERA_VOCABULARIES"), os.Getenv("CALDERA_TEXT")
 	if published == "" || name == "" {
-		b.Skip("CALDERA_PUBLISHED and CALDERA_TEXT are not set")
+		b.Skip("CALDERA_VOCABULARIES and CALDERA_TEXT are not set")
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {

@@ -135,9 +135,9 @@ func publishedDir(published, name string) string {
 
 // TestPeersPublished holds the tokenizers of published models to Hugging Face's library.
 func TestPeersPublished(t *testing.T) {
-	library, published := os.Getenv("CALDERA_TOKENIZERS"), os.Getenv("CALDERA_PUBLISHED")
+	library, published := os.Getenv("CALDERA_TOKENIZERS"), os.Getenv("CALDERA_VOCABULARIES")
 	if library == "" || published == "" {
-		t.Skip("CALDERA_TOKENIZERS and CALDERA_PUBLISHED are not set: make test-peers installs Hugging Face's tokenizers and tokenizers of models, and runs this")
+		t.Skip("CALDERA_TOKENIZERS and CALDERA_VOCABULARIES are not set: make test-peers installs Hugging Face's tokenizers and tokenizers of models, and runs this")
 	}
 	texts := manyTexts(2000)
 	for _, name := range publishedNames {

@@ -9,8 +9,8 @@ import (
 
 // mergesOfScores returns the merges that make the tokens that the scores make: those of
 // the token with the highest score come first, and of one token those of the lowest ids,
-// as Hugging Face's converter has it. It is an error where two tokens have one score,
-// because the left one of two in a text would not always go first.
+// as Hugging Face's converter has it. Of tokens with one score the lower id goes first;
+// SentencePiece takes the left one of two in a text.
 func (v Vocabulary) mergesOfScores() ([][2]string, error) {
 	t, err := New(v)
 	if err != nil {
@@ -29,10 +29,7 @@ func (v Vocabulary) mergesOfScores() ([][2]string, error) {
 		return int(a.right - b.right)
 	})
 	merges := make([][2]string, 0, len(all))
-	for i, m := range all {
-		if i > 0 && all[i-1].rank == m.rank && all[i-1].result != m.result {
-			return nil, fmt.Errorf("tokenizer: tokens %s and %s have the same score, which tokenizer.json cannot say of merges: expected scores of their own", quote(v.Tokens[all[i-1].result]), quote(v.Tokens[m.result]))
-		}
+	for _, m := range all {
 		if n := int32(len(v.Tokens)); m.left >= n || m.right >= n {
 			return nil, fmt.Errorf("tokenizer: token %s has a character that is no token, which tokenizer.json cannot merge", quote(v.Tokens[m.result]))
 		}
