@@ -80,11 +80,14 @@ func (c *charsmap) find(s string) (string, bool) {
 	return "", false
 }
 
-// apply returns what the table makes of text.
-func (c *charsmap) apply(text string) string {
+// apply returns what the table makes of text, of at most limit bytes.
+func (c *charsmap) apply(text string, limit int) (string, error) {
 	var b strings.Builder
 	state := -1
 	for text != "" {
+		if b.Len() > limit {
+			return "", errGrows
+		}
 		var cluster string
 		cluster, text, _, state = uniseg.FirstGraphemeClusterInString(text, state)
 		if len(cluster) < maxCluster {
@@ -103,5 +106,5 @@ func (c *charsmap) apply(text string) string {
 			cluster = cluster[size:]
 		}
 	}
-	return b.String()
+	return b.String(), nil
 }

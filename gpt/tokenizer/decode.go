@@ -22,7 +22,7 @@ func newDecoder(steps []Step, names []string) (d decoder, tokens []string, err e
 		return d, nil, errors.New("decoder: missing, expected one, because the model's tokens are texts with another character for a space")
 	}
 	d.steps = steps
-	var each []func(string) string
+	var each []change
 	bytes, fused := false, false
 	for _, s := range steps {
 		switch {
@@ -31,23 +31,23 @@ func newDecoder(steps []Step, names []string) (d decoder, tokens []string, err e
 		case s.Type == byteFallback && !fused:
 			bytes = true
 		case s.Type == replace && !s.Regex && s.Pattern != "" && (!fused || utf8.RuneCountInString(s.Pattern) == 1):
-			each = append(each, func(text string) string { return strings.ReplaceAll(text, s.Pattern, s.Content) })
+			each = append(each, func(text string, limit int) (string, error) { return replaceAll(text, s.Pattern, s.Content, limit) })
 		case s.Type == metaspace && s.Content != "":
-			each = append(each, func(text string) string { return strings.ReplaceAll(text, s.Content, " ") })
+			each = append(each, func(text string, limit int) (string, error) { return replaceAll(text, s.Content, " ", limit) })
 			if s.Scheme != never {
 				d.trim, d.times = " ", 1
 			}
 		case s.Type == strip && fused && s.Stop == 0 && s.Content != "" && d.times == 0:
 			d.trim, d.times = s.Content, s.Start
 		case s.Type == strip && !fused && s.Content != "":
-			each = append(each, func(text string) string {
+			each = append(each, func(text string, _ int) (string, error) {
 				for i := 0; i < s.Start && strings.HasPrefix(text, s.Content); i++ {
 					text = text[len(s.Content):]
 				}
 				for i := 0; i < s.Stop && strings.HasSuffix(text, s.Content); i++ {
 					text = text[:len(text)-len(s.Content)]
 				}
-				return text
+				return text, nil
 			})
 		default:
 			return d, nil, fmt.Errorf("decoder: found %s with settings, or in a place, that are not known here, expected ByteFallback, Replace of a text, Strip or Metaspace, and then Fuse and Strip at the start", quote(s.Type))
@@ -60,11 +60,14 @@ func newDecoder(steps []Step, names []string) (d decoder, tokens []string, err e
 			tokens[id] = string([]byte{b})
 			continue
 		}
+		limit := mostTimes*len(name) + mostMore
 		for _, f := range each {
-			name = f(name)
+			if name, err = f(name, limit); err != nil {
+				return d, nil, fmt.Errorf("decoder: %w", err)
+			}
 		}
-		if size += len(name); size > 2*maxFileSize {
-			return d, nil, errors.New("decoder: the tokens become too long, expected texts about as long as their names")
+		if size += len(name); size > 4*maxFileSize {
+			return d, nil, fmt.Errorf("decoder: tokens become texts of more than %d MiB together, expected about as much as their names", 4*maxFileSize>>20)
 		}
 		tokens[id] = name
 	}

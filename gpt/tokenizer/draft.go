@@ -49,6 +49,11 @@ func (d *draft) make() (*Tokenizer, error) {
 	if len(v.Normalizer) > maxSteps || len(v.PreTokenizer) > maxSteps || len(v.Decoder) > maxSteps {
 		return nil, fmt.Errorf("found %d steps of a normalizer, %d of a pre-tokenizer and %d of a decoder, expected at most %d each", len(v.Normalizer), len(v.PreTokenizer), len(v.Decoder), maxSteps)
 	}
+	for _, s := range slices.Concat(v.Normalizer, v.PreTokenizer, v.Decoder) {
+		if len(s.Content) > maxContent || len(s.Pattern) > maxPattern {
+			return nil, fmt.Errorf("step %s has a content of %d bytes and a pattern of %d, expected at most %d and %d", quote(s.Type), len(s.Content), len(s.Pattern), maxContent, maxPattern)
+		}
+	}
 	t, err := d.build()
 	if err != nil {
 		return nil, err

@@ -173,3 +173,36 @@ func TestPreSplits(t *testing.T) {
 		t.Errorf("%d names", count)
 	}
 }
+
+// TestHostileSteps has steps with which a text would become endless, or its encoding.
+func TestHostileSteps(t *testing.T) {
+	double := Step{Type: replace, Pattern: "a", Content: "aa"}
+	for name, c := range map[string]struct {
+		change func(v *Vocabulary)
+		want   string
+	}{
+		"a text that doubles": {func(v *Vocabulary) { v.Normalizer = slices.Repeat([]Step{double}, 60) }, "normalizer: a text becomes more than 64 times as long"},
+		"a text that doubles by pattern": {func(v *Vocabulary) {
+			v.Normalizer = slices.Repeat([]Step{{Type: replace, Pattern: "a|b", Regex: true, Content: "aaaa"}}, 60)
+		}, "a text becomes more than 64 times as long"},
+		"a slow pattern": {func(v *Vocabulary) {
+			v.PreTokenizer = []Step{{Type: split, Pattern: "(a|aa)+$", Regex: true, Behavior: isolated}, {Type: byteLevel}}
+		}, "takes more than 2s in a text of"},
+		"long content": {func(v *Vocabulary) { v.Normalizer = []Step{{Type: prepend, Content: strings.Repeat("a", 300)}} }, "has a content of 300 bytes"},
+		"tokens that double": {func(v *Vocabulary) {
+			*v = pieceVocabulary(TextBPE, pieceMerges)
+			v.Tokens = append(v.Tokens, strings.Repeat("a", 500))
+			v.Decoder = slices.Repeat([]Step{double}, 60)
+		}, "decoder: a text becomes more than 64 times as long"},
+	} {
+		v := byteVocabulary([][2]string{{"a", "a"}})
+		c.change(&v)
+		tok, err := New(v)
+		if err == nil {
+			_, err = tok.Encode(strings.Repeat("a", 1000) + "b")
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %.200v, want an error with %q", name, err, c.want)
+		}
+	}
+}

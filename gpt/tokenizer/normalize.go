@@ -16,8 +16,29 @@ import (
 // A normalizer is steps that change a text, in their order. Nil changes nothing.
 type normalizer struct {
 	steps []Step
-	apply []func(s string) (string, error) // of each step
+	apply []change // of each step
 	local bool                             // each byte of the result comes from few bytes of the text, and no step looks at more
+}
+
+// A change is what a step makes of a text. It is an error if that has more bytes than
+// limit, which it must not reach for.
+type change func(text string, limit int) (string, error)
+
+// A text may become so many times as long, and so much longer. U+FDFA becomes 11 times
+// as long by NFKC.
+const (
+	mostTimes = 64
+	mostMore  = 1 << 12
+)
+
+var errGrows = fmt.Errorf("a text becomes more than %d times as long: expected steps that keep it about as long", mostTimes)
+
+// replaceAll is strings.ReplaceAll for a result of at most limit bytes.
+func replaceAll(text, pattern, content string, limit int) (string, error) {
+	if more := len(content) - len(pattern); more > 0 && strings.Count(text, pattern) > (limit-len(text))/more {
+		return "", errGrows
+	}
+	return strings.ReplaceAll(text, pattern, content), nil
 }
 
 // normalForms are the steps that bring a text into one of Unicode's normal forms.
@@ -48,12 +69,12 @@ func newNormalizer(steps []Step) (*normalizer, error) {
 }
 
 // normalizer is what the step does to a text.
-func (s Step) normalizer() (func(string) (string, error), error) {
+func (s Step) normalizer() (change, error) {
 	if form, ok := normalForms[s.Type]; ok {
-		return func(text string) (string, error) { return normalForm(form, text), nil }, nil
+		return func(text string, _ int) (string, error) { return normalForm(form, text), nil }, nil
 	}
-	always := func(f func(string) string) (func(string) (string, error), error) {
-		return func(text string) (string, error) { return f(text), nil }, nil
+	always := func(f func(string) string) (change, error) {
+		return func(text string, _ int) (string, error) { return f(text), nil }, nil
 	}
 	switch s.Type {
 	case lowercase:
@@ -86,19 +107,21 @@ func (s Step) normalizer() (func(string) (string, error), error) {
 		})
 	case replace:
 		if !s.Regex && s.Pattern != "" {
-			return always(func(text string) string { return strings.ReplaceAll(text, s.Pattern, s.Content) })
+			return func(text string, limit int) (string, error) {
+				return replaceAll(text, s.Pattern, s.Content, limit)
+			}, nil
 		}
 		re, err := newRegex(s.Pattern)
 		if err != nil {
 			return nil, err
 		}
-		return func(text string) (string, error) { return re.replace(text, s.Content) }, nil
+		return func(text string, limit int) (string, error) { return re.replace(text, s.Content, limit) }, nil
 	case precompiled:
 		table, err := parseCharsmap(s.Charsmap)
 		if err != nil {
 			return nil, err
 		}
-		return always(table.apply)
+		return table.apply, nil
 	}
 	return nil, fmt.Errorf("found %s, expected NFC, NFD, NFKC, NFKD, Lowercase, Prepend, Replace, Strip, StripAccents or Precompiled", quote(s.Type))
 }
@@ -109,12 +132,16 @@ func (n *normalizer) text(s string, continued bool) (string, error) {
 	if n == nil {
 		return s, nil
 	}
+	limit := mostTimes*len(s) + mostMore
 	for i, apply := range n.apply {
 		if continued && n.steps[i].Type == prepend {
 			continue
 		}
 		var err error
-		if s, err = apply(s); err != nil {
+		if s, err = apply(s, limit); err == nil && len(s) > limit {
+			err = errGrows
+		}
+		if err != nil {
 			return "", fmt.Errorf("normalizer: %w", err)
 		}
 	}

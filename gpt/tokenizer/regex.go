@@ -17,18 +17,23 @@ import (
 // has 1,400.
 const maxPattern = 1 << 13
 
-// matchTime is how long the search for one match may take: a pattern can be made so
-// that the time grows with the power of the text's length.
-const matchTime = 2 * time.Second
+// maxContent is how many bytes may take the place of what a step finds, or be put
+// before a text.
+const maxContent = 256
+
+// A pattern can be made so that the time grows with a power of the text's length. So the
+// search in a text may take matchTime and byteTime for each byte; real patterns take less
+// than a microsecond.
+const (
+	matchTime = 2 * time.Second
+	byteTime  = 20 * time.Microsecond
+)
 
 // A regex finds what a pattern matches.
 type regex struct{ re *regexp2.Regexp }
 
 // newRegex reads a pattern.
 func newRegex(pattern string) (*regex, error) {
-	if len(pattern) > maxPattern {
-		return nil, fmt.Errorf("pattern %s: expected at most %d bytes", quote(pattern), maxPattern)
-	}
 	re, err := regexp2.Compile(pattern, regexp2.None)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %s: %s", quote(pattern), strings.ReplaceAll(err.Error(), "\n", " "))
@@ -48,27 +53,38 @@ func (r *regex) each(text string, yield func(start, end int) error) error {
 		}
 		return at
 	}
+	began, allowed := time.Now(), matchTime+time.Duration(len(text))*byteTime
 	m, err := r.re.FindStringMatch(text)
-	for ; m != nil && err == nil; m, err = r.re.FindNextMatch(m) {
+	for found := 1; m != nil && err == nil; m, err = r.re.FindNextMatch(m) {
+		if found++; found%64 == 0 && time.Since(began) > allowed {
+			return r.slow(text)
+		}
 		start := byteOf(m.Index)
 		if err := yield(start, byteOf(m.Index+m.Length)); err != nil {
 			return err
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("pattern %s takes more than %v in a text of %d bytes: expected a pattern whose time does not grow so", quote(r.re.String()), matchTime, len(text))
+	if err != nil { // of regexp2: there is no other than that of the time
+		return r.slow(text)
 	}
 	return nil
 }
 
-// replace puts content in the place of each match.
-func (r *regex) replace(text, content string) (string, error) {
+// slow is the error of a pattern that takes too long.
+func (r *regex) slow(text string) error {
+	return fmt.Errorf("pattern %s takes more than %v in a text of %d bytes: expected a pattern whose time does not grow so", quote(r.re.String()), matchTime, len(text))
+}
+
+// replace puts content in the place of each match. The result has at most limit bytes.
+func (r *regex) replace(text, content string, limit int) (string, error) {
 	var b strings.Builder
 	from := 0
 	err := r.each(text, func(start, end int) error {
 		b.WriteString(text[from:start])
 		b.WriteString(content)
-		from = end
+		if from = end; b.Len() > limit {
+			return errGrows
+		}
 		return nil
 	})
 	if from == 0 && b.Len() == 0 {

@@ -22,7 +22,7 @@ type unigram struct {
 
 // newUnigram makes the tables of a model. No text becomes a special token.
 func newUnigram(names []string, scores []float64, special map[int]bool) (*unigram, error) {
-	u := &unigram{scores: scores, unknown: math.Inf(1)}
+	u := &unigram{trie: newTrie(), scores: scores, unknown: math.Inf(1)}
 	for id, name := range names {
 		if name == "" {
 			continue
@@ -118,13 +118,15 @@ type trie struct {
 	ids   []int32    // by node: the token that ends there, or noToken
 }
 
+func newTrie() trie { return trie{newMergeTable(32), []int32{noToken}} }
+
 // maxNodes is how many nodes a trie may have: real ones have some two million.
 const maxNodes = 1 << 22
 
 // add adds a text, which is not in t.
 func (t *trie) add(text string, id int32) error {
 	if t.ids == nil {
-		t.ids, t.edges = []int32{noToken}, newMergeTable(64)
+		*t = newTrie()
 	}
 	node := int32(0)
 	for i := range len(text) {
