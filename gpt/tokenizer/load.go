@@ -29,6 +29,7 @@ const (
 	vocabName  = "vocab.json"
 	mergesName = "merges.txt"
 	addedName  = "added_tokens.json"
+	pieceName  = "tokenizer.model"
 )
 
 // MaxTokens is how many tokens a vocabulary may have.
@@ -91,6 +92,12 @@ func (dir directory) read(file string, parse func(data []byte) error) (found boo
 	return true, dir.within(file, err)
 }
 
+// has reports whether there is a file of that name.
+func (dir directory) has(file string) bool {
+	_, err := fs.Stat(dir.fsys, path.Join(dir.name, file))
+	return err == nil
+}
+
 // within is err, if there is one, with the name of the file that it is about.
 func (dir directory) within(file string, err error) error {
 	if err == nil {
@@ -138,6 +145,8 @@ func (dir directory) readVocabulary(d *draft) error {
 	switch {
 	case err != nil:
 		return err
+	case !haveVocab && !haveMerges && dir.has(pieceName):
+		return fmt.Errorf("tokenizer: %s has %s, SentencePiece's own file, which is not read, and no tokenizer.json: expected that, as Transformers' save_pretrained writes it, or the model as a GGUF file", dir.shown, pieceName)
 	case !haveVocab && !haveMerges:
 		return fmt.Errorf("tokenizer: %w in %s: expected tokenizer.json, or vocab.json and merges.txt", ErrNone, dir.shown)
 	case !haveMerges:

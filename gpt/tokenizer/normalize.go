@@ -17,7 +17,7 @@ import (
 type normalizer struct {
 	steps []Step
 	apply []change // of each step
-	local bool                             // each byte of the result comes from few bytes of the text, and no step looks at more
+	local bool     // each byte of the result comes from few bytes of the text, and no step looks at more
 }
 
 // A change is what a step makes of a text. It is an error if that has more bytes than

@@ -71,8 +71,8 @@ func manyTexts(n int) []string {
 	return texts
 }
 
-// recentMarks are marks that Unicode 13 and later versions have added.
-var recentMarks = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x0890, Hi: 0x089f, Stride: 1}, {Lo: 0x08c8, Hi: 0x08d3, Stride: 1}, {Lo: 0x0ece, Hi: 0x0ece, Stride: 1}, {Lo: 0x1abf, Hi: 0x1aff, Stride: 1}, {Lo: 0x1df6, Hi: 0x1dfa, Stride: 1}}}
+// recentMarks are marks that Unicode 12 and later versions have added, or given another order.
+var recentMarks = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x0890, Hi: 0x089f, Stride: 1}, {Lo: 0x08c8, Hi: 0x08d3, Stride: 1}, {Lo: 0x0eba, Hi: 0x0eba, Stride: 1}, {Lo: 0x0ece, Hi: 0x0ece, Stride: 1}, {Lo: 0x1abf, Hi: 0x1aff, Stride: 1}, {Lo: 0x1df6, Hi: 0x1dfa, Stride: 1}}}
 
 // anyOf is a character of a table that Unicode has had for long, so that libraries of
 // other versions know it too.
