@@ -1,23 +1,30 @@
-// Package tokenizer is GPT-2's byte-level byte-pair encoding: text to token
-// ids and back, from the files that Hugging Face checkpoints carry.
+// Package tokenizer makes token ids of text and text of ids, as the tokenizers of
+// published models do, from the files that Hugging Face checkpoints carry. The models
+// are byte-level byte-pair encoding, as GPT-2's, and those of SentencePiece: see Model.
 //
 // A text takes these steps, each in a file of its own:
 //
 //	special.go    added tokens such as <|endoftext|> are cut out, where asked
 //	normalize.go  the rest is normalized, for tokenizers other than GPT-2's
+//	              (charsmap.go: by SentencePiece's table)
 //	split.go      it is cut into words: " Hello", ",", " world", "'s"
-//	merge.go      the bytes of a word become tokens, and pairs of neighbours
-//	              are merged, lowest rank first, until no pair has a merge
+//	presplit.go   or in other ways than GPT-2's: by patterns, which patterns.go and
+//	              split_gpt4.go follow by hand, or regex.go
+//	merge.go      the bytes or characters of a word become tokens, and pairs of
+//	              neighbours are merged, lowest rank first, until no pair has a merge
+//	unigram.go    or the tokens with the best scores are found
 //	cache.go      in a long text, the tokens of frequent words are remembered
 //	decode.go     ids become text again, also one by one
 //
-// cut.go finds where a long text may be cut, to be encoded in parts.
+// cut.go finds where a long text may be cut, to be encoded in parts. build.go makes the
+// tables for all this. presplits.go has GGUF's names for ways to cut text, and scores.go
+// turns merges into scores and back.
 //
 // To make a new vocabulary, corpus.go counts the words of texts, and train.go learns
 // merges from them; characters.go makes every character a token instead.
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json,
-// merges.txt and added_tokens.json), tokenizerjson.go and steps.go
+// merges.txt and added_tokens.json), tokenizerjson.go, jsonread.go and steps.go
 // (tokenizer.json) and settings.go (tokenizer_config.json and
 // special_tokens_map.json); draft.go makes a tokenizer of their content, and files.go
 // writes them. Nothing that they read is trusted. vocabulary.go is for formats that
