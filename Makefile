@@ -53,8 +53,8 @@ test-long: setup-test ## the tests twice in random order, all played GPUs and CP
 
 .PHONY: test-peers
 test-peers: setup-run ## what convert, train and bench compute and chats write, in llama.cpp, Hugging Face's tokenizers, Jinja and client of the hub, and PyTorch if there (npm installs them outside of here)
-	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && jinja=$$(scripts/peers.sh jinja) && hub=$$(scripts/peers.sh hub) && templates=$$(scripts/peers.sh templates) && \
-	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers CALDERA_JINJA=$$jinja CALDERA_HUB=$$hub CALDERA_TEMPLATES=$$templates go test -count=1 $(LIMIT) -run TestPeers -v ./gpt/chat ./gpt/tokenizer ./internal/hub ./internal/command/convert ./internal/command/train ./internal/bench
+	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && vocabularies=$$(scripts/peers.sh vocabularies) && jinja=$$(scripts/peers.sh jinja) && hub=$$(scripts/peers.sh hub) && templates=$$(scripts/peers.sh templates) && \
+	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers CALDERA_VOCABULARIES=$$vocabularies CALDERA_JINJA=$$jinja CALDERA_HUB=$$hub CALDERA_TEMPLATES=$$templates go test -count=1 $(LIMIT) -run TestPeers -v ./gpt/chat ./gpt/checkpoint ./gpt/tokenizer ./internal/hub ./internal/command/convert ./internal/command/train ./internal/bench
 
 # Not part of make test: its driver is that of Debian's unstable release, which moves, and on which a test may fail
 # tomorrow for no change of ours.

@@ -38,6 +38,10 @@ const (
 	keyEOT       = "tokenizer.ggml.eot_token_id" // ends a text as well
 	keyAddBOS    = "tokenizer.ggml.add_bos_token"
 	keyAddEOS    = "tokenizer.ggml.add_eos_token"
+	keyScores    = "tokenizer.ggml.scores"
+	keyUnknown   = "tokenizer.ggml.unknown_token_id"
+	keyCharsmap  = "tokenizer.ggml.precompiled_charsmap"
+	keyCollapse  = "tokenizer.ggml.remove_extra_whitespaces"
 	keyAddSpace  = "tokenizer.ggml.add_space_prefix" // llama.cpp has no use for it where tokenizers are of GPT-2's kind
 )
 
@@ -223,8 +227,14 @@ func (m metadata) integer(key string) (int, bool, error) {
 }
 
 // flag reads a boolean, which is false where it is absent.
-func (m metadata) flag(key string) (bool, error) {
-	b, _, err := valueOf(m, key, "true or false", gguf.Value.Bool)
+func (m metadata) flag(key string) (bool, error) { return m.flagOr(key, false) }
+
+// flagOr is flag with another value where it is absent.
+func (m metadata) flagOr(key string, absent bool) (bool, error) {
+	b, found, err := valueOf(m, key, "true or false", gguf.Value.Bool)
+	if !found {
+		b = absent
+	}
 	return b, err
 }
 

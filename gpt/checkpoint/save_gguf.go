@@ -83,6 +83,15 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 	if t != nil {
 		v = t.Vocabulary()
 	}
+	var vocabulary []gguf.KeyValue
+	if t != nil {
+		if vocabulary, err = tokenizerMetadata(v, config.Vocab); err != nil {
+			if err := o.lost("GGUF: the tokenizer cannot be said, and none is written: %w", err); err != nil {
+				return nil, nil, err
+			}
+			t, v = nil, tokenizer.Vocabulary{}
+		}
+	}
 	if config, err = o.ends(config, v); err != nil {
 		return nil, nil, err
 	}
@@ -98,8 +107,7 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 	if err != nil {
 		return nil, nil, err
 	}
-	vocabulary, err := tokenizerMetadata(v, config.Vocab)
-	return slices.Concat(all, vocabulary, templateMetadata(template)), tensors, err
+	return slices.Concat(all, vocabulary, templateMetadata(template)), tensors, nil
 }
 
 // readable tells what llama.cpp does not read of a file of c.

@@ -94,7 +94,7 @@ func TestWarnings(t *testing.T) {
 		}
 	}
 	warned("GGUF: the tokenizer puts a space before a text")
-	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(`{"pre_tokenizer": {"type": "Metaspace"}}`), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(`{"pre_tokenizer": {"type": "UnicodeScripts"}}`), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	warned("the tokenizer cannot be read, and none is written: ")

@@ -242,6 +242,10 @@ func (q *queue) begin(x prompt) error {
 		s.End()
 		return err
 	}
+	if err := r.writer.prompt(x.ids, q.loaded.model.Config, true); err != nil {
+		s.End()
+		return err
+	}
 	q.running[s] = r
 	return nil
 }

@@ -147,10 +147,8 @@ func (o *one) run(ctx context.Context, l loaded) (err error) {
 	if err != nil {
 		return err
 	}
-	if !o.Hide {
-		if err := w.prompt(o.ids, l.model.Config); err != nil {
-			return err
-		}
+	if err := w.prompt(o.ids, l.model.Config, o.Hide); err != nil {
+		return err
 	}
 	err = generate(ctx, s, o.ids, l.options, w, &r.generated)
 	also := func(e error) {
