@@ -239,12 +239,19 @@ func linearTexel(e *encoder, o *linearOp) bool {
 // linearXTexel reports whether x can be read as texels, beside a w of which the texture
 // unit does not know the dtype.
 func linearXTexel(e *encoder, o *linearOp) bool {
-	if _, ok := texelsOf[o.w.DType]; ok || o.x.DType != backend.F32 {
+	if _, ok := texelsOf[o.w.DType]; ok || o.x.DType != backend.F32 || o.w.DType.Quantized() && !takesEights(o.w.DType) {
 		return false
 	}
 	x, xBase, ok := e.texels(o.x)
 	_, wBase := e.operand(o.w, backend.Read)
 	return ok && x.err == nil && linearFours(o, xBase, wBase)
+}
+
+// takesEights reports whether there are kernels that take eight elements of blocks of d at a time. Weights of
+// other types of blocks are read by kernels for any, four at a time.
+func takesEights(d backend.DType) bool {
+	_, ok := shaders.Lookup("linear_texel", d.FileName()+" X_TEXEL")
+	return ok
 }
 
 // linearWords reports whether x can be read as texels, and w as texels of whole numbers that

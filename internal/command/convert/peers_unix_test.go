@@ -130,6 +130,9 @@ var peerCases = []peerCase{
 	{"", "q4_0", 0.12,
 		[]string{emma},
 		[]string{prompt, "Elizabeth was", "Captain Wentworth"}},
+	{"", "q6_k", 0.1, nil, []string{prompt, "Elizabeth was", emma}},
+	{"", "q5_k_m", 0.12, nil, []string{prompt, "Elizabeth was", emma}},
+	{"", "q4_k_m", 0.12, nil, []string{prompt, "Elizabeth was", emma}},
 }
 
 const emma = "Emma Woodhouse, handsome, clever, and rich"
