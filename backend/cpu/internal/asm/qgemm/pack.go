@@ -32,8 +32,12 @@ func (s set) begin(name string) *pack {
 	return p
 }
 
-// next asks for the memory that lies ahead, as much as a block of each row, and goes on to the next block.
-func (p *pack) next(blockBytes int) {
+// next asks for the memory that lies ahead, as much as a block of each row, and goes on to the next block, of
+// a group of 32.
+func (p *pack) next(blockBytes int) { p.nextOf(blockBytes, p.width()*(32+4)) }
+
+// nextOf is next for blocks that are so many bytes in a panel.
+func (p *pack) nextOf(blockBytes, panelBytes int) {
 	n := p.lanes() * blockBytes
 	for at := 0; at < n; at += 64 {
 		PREFETCHT0(Mem{Base: reg.R11, Disp: at})
@@ -42,7 +46,7 @@ func (p *pack) next(blockBytes int) {
 	for _, base := range p.bases {
 		add(blockBytes, base)
 	}
-	add(p.width()*(32+4), p.panel.Base)
+	add(panelBytes, p.panel.Base)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
 	VZEROUPPER()
@@ -101,6 +105,12 @@ func (p *pack) put(v, i int) { p.store(v, p.panel.Offset(4*i*p.width())) }
 
 // scales stores the scales of rows, which are f16 at an offset of their blocks.
 func (p *pack) scales(offset, v int) {
+	p.halves(offset, v)
+	p.store(v, p.panel.Offset(32*p.width()))
+}
+
+// halves loads a number of each row, which is f16 at an offset of its block. Register v+1 is overwritten.
+func (p *pack) halves(offset, v int) {
 	for half := range p.lanes() / 8 {
 		VMOVD(p.row(8*half, offset), x[v+half])
 		for i := 1; i < 8; i++ {
@@ -113,7 +123,6 @@ func (p *pack) scales(offset, v int) {
 	} else {
 		VCVTPH2PS(x[v], y[v])
 	}
-	p.store(v, p.panel.Offset(32*p.width()))
 }
 
 // fill sets each byte of a vector.
