@@ -14,6 +14,7 @@ import (
 	"slices"
 	"testing"
 
+	"caldera/backend"
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/gpttest"
@@ -136,6 +137,20 @@ func TestPeersLlama(t *testing.T) {
 					c.exact, c.others = texts, nil
 				}
 				c.run(t, library)
+			})
+		}
+	}
+}
+
+// TestPeersTypes is TestPeersLlama for the types of weights that are read, and that convert does not offer.
+func TestPeersTypes(t *testing.T) {
+	library := llama(t)
+	wide := slices.IndexFunc(llamaShapes, func(s llamaShape) bool { return s.name == "wide" })
+	dir := llamaShapes[wide].write(t)
+	for _, d := range backend.QuantizedDTypes() {
+		if !d.Is(backend.Targets) {
+			t.Run(d.String(), func(t *testing.T) {
+				peerCase{model: dir, dtype: d.String(), noise: 0.6, others: []string{prompt, "Elizabeth was"}}.run(t, library)
 			})
 		}
 	}
