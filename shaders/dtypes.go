@@ -14,7 +14,7 @@ import (
 // include/activations/ those of activations in such blocks. Its name in capitals is the macro that chooses it. From the files follow
 // the rows of the table here, and include/dtypes.glsl, which go generate writes.
 //
-// A type of blocks/ defines how four elements are read, NAME_AT: with that it is complete. One that
+// A type of blocks/ defines how four elements are read, NAME_AT, and how 32 are, name_group: with that it is complete. One that
 // also defines how eight are (NAME_EIGHT and its neighbours, see q4_0.glsl) has kernels that read these.
 
 //go:embed include/pairs include/blocks include/activations
@@ -64,6 +64,7 @@ func Include() string {
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
+//	GROUP               of a type of blocks/ whose eights are not read
 //	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/ whose eights are read
 `)
 	one := func(folder, kind, macro string, functions ...string) {
@@ -92,7 +93,7 @@ func Include() string {
 	}
 	for _, macro := range blocks {
 		if !slices.Contains(eights, macro) {
-			one("blocks", "BLOCKS", macro, "BLOCK_AT")
+			one("blocks", "BLOCKS", macro, "BLOCK_AT", "GROUP")
 			continue
 		}
 		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "TEXELS", "UNPACK", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
@@ -190,6 +191,11 @@ func dtypeRows() []Variant {
 	}
 
 	// … and on a driver that computes on the CPU …
+	for _, w := range blocks {
+		if !slices.Contains(eights, w) {
+			all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
+		}
+	}
 	for _, w := range eights {
 		all = append(all, row("linear_texel", w+" X_TEXEL", linearXTexel, LinearPush{}))
 		all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))

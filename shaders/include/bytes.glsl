@@ -28,4 +28,8 @@ float iq4_of(uint q) {
 	return float(bitfieldExtract(int(word), int(q & 3u) * 8, 8));
 }
 vec4 iq4_numbers(uvec4 q) { return vec4(iq4_of(q.x), iq4_of(q.y), iq4_of(q.z), iq4_of(q.w)); }
+
+#ifdef WORDS
+#include "groups.glsl"
+#endif
 #endif

@@ -9,3 +9,12 @@ vec4 iq4_xs_value(uint scales, uint low, uint word, uint k) {
 
 #define IQ4_XS_BLOCK(at, k) (((at) >> 1) + ((k) >> 8) * 34u)
 #define IQ4_XS_AT(b, at, k) iq4_xs_value(b[IQ4_XS_BLOCK(at, k)], b[IQ4_XS_BLOCK(at, k) + 1u], b[IQ4_XS_BLOCK(at, k) + 2u + (((k) & 0xe0u) >> 3) + (((k) & 15u) >> 2)], k)
+
+#ifdef WORDS
+Group iq4_xs_group(utextureBuffer w, uint at, uint k) {
+	uint first = 2u * IQ4_XS_BLOCK(at, k), j = (k >> 5) & 7u;
+	Texels h = run_of(w, first, 4u, 1u), t = run_of(w, first + 4u + 8u * j, 8u, 2u);
+	int s = int((h.words[1] >> (4 * j) & 15u) | (h.words[0] >> (16 + 2 * j) & 3u) << 4) - 32;
+	return iq4_group(t, 0u, widened_low(h.words[0]) * float(s));
+}
+#endif

@@ -16,3 +16,17 @@ vec4 mxfp4_value(uint e, uint word, uint k) {
 #define MXFP4_BYTE(b, at) (b[(at) >> 2] >> (((at) & 3u) * 8u) & 0xffu)
 #define MXFP4_WORD(b, at) (((at) & 3u) == 0 ? b[(at) >> 2] : b[(at) >> 2] >> (((at) & 3u) * 8u) | b[((at) >> 2) + 1u] << (32u - ((at) & 3u) * 8u))
 #define MXFP4_AT(b, at, k) mxfp4_value(MXFP4_BYTE(b, MXFP4_BLOCK(at, k)), MXFP4_WORD(b, MXFP4_BLOCK(at, k) + 1u + ((k) & 15u)), k)
+
+#ifdef WORDS
+Group mxfp4_group(utextureBuffer w, uint at, uint k) {
+	uint first = MXFP4_BLOCK(at, k), by = (first & 1u) << 3;
+	Texels t = run_of(w, first >> 1, 9u, 2u);
+	Group g;
+	uint e = t.words[0] >> by & 0xffu;
+	[[unroll]] for (uint i = 0; i < 8; i++) {
+		uint word = t.words[i & 3u] >> (8u + by) | t.words[(i & 3u) + 1u] << (24u - by);
+		g.numbers[i] = mxfp4_value(e, word, (i & 4u) << 2);
+	}
+	return g;
+}
+#endif
