@@ -190,7 +190,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("%v: a name that is taken, or a block of %d bytes with numbers of %d", d, d.BlockBytes(), d.Unit())
 		}
 		names[d.String()] = true
-		if n, _, ok := d.GGUF(); ok {
+		if n, _, ok := d.GGUF(); ok && d.Is(backend.Weights) {
 			if numbers[n] || backend.OfGGUF(n) != d || backend.OfFileName(d.FileName()) != d {
 				t.Errorf("%v: GGUF's number %d or the name %s is that of another", d, n, d.FileName())
 			}

@@ -162,7 +162,7 @@ func TestFamiliesTrain(t *testing.T) {
 				gpttest.CheckNear(t, "loss", []float32{float32(loss)}, want.Floats(t, "loss"), 1e-5)
 				for i, w := range m.Learned() {
 					ref := want.Floats(t, "grad."+w.Name(model.HuggingFace))
-					if rows := w.Rows(model.HuggingFace, w.Kept(model.HuggingFace), m.HeadSize); rows != nil {
+					if rows := w.Rows(model.HuggingFace, w.Lies(model.HuggingFace), m.HeadSize); rows != nil {
 						ref = reordered(ref, w.Shape[0], rows)
 					}
 					tolerance := 1e-5

@@ -194,9 +194,9 @@ func TestLayerDispatches(t *testing.T) {
 		types := []backend.DType{backend.F32, backend.F16, backend.Q8_0}
 		switch c.b {
 		case dots:
-			types = backend.QuantizedDTypes()
+			types = blocksOfEights()
 		case rounds:
-			types = backend.DTypes(backend.Weights)[1:]
+			types = everyKernel()[1:]
 		}
 		for _, w := range types {
 			if c.b == rounds && backend.Rounding(c.b, w) != backend.F16 {

@@ -115,7 +115,7 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 		unit, round = spreadInputs, spreadInputs
 	case "linear_lanes":
 		if steps := int(laneSteps(p, c)); p.w.Quantized() {
-			round = p.w.BlockLen() * int(c.lanes)
+			round = 32 * int(c.lanes)
 		} else if round *= steps * int(c.lanes); steps > 1 {
 			unit = round
 		}

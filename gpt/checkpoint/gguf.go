@@ -82,8 +82,12 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 			name = model
 		}
 	}
+	kind, _, err := m.integer(keyFileType)
+	if err != nil {
+		return nil, err
+	}
 	return &Checkpoint{
-		Config: config, Name: name, Path: path, file: ggufFile{f}, layout: ggufLayout,
+		Config: config, Name: name, Path: path, mixture: backend.MixtureOfGGUF(uint32(kind)), file: ggufFile{f}, layout: ggufLayout,
 		tokenizer: func() (*tokenizer.Tokenizer, error) {
 			t, err := m.tokenizer(config.Vocab)
 			if err != nil {

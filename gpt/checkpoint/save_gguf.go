@@ -19,14 +19,16 @@ const quantizationVersion = 2
 
 // SaveGGUF writes the checkpoint as a GGUF file, which llama.cpp and ollama read.
 // A model with settings that such a file cannot say is refused. Vectors and the table of positions are f32 whatever
-// is asked for, and a matrix is f16 where its rows are no whole blocks, both as
-// llama.cpp has it. A head that is the token matrix itself is not written twice.
+// is asked for, as llama.cpp has it, and of quantised types and mixtures a matrix is as
+// [model.Weight.Kept] says. A head that is the token matrix itself is not written twice.
 func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
-	config, all, err := c.conversions(model.GGUF, func(w model.Weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
+	config, all, err := c.conversions(model.GGUF, func(c model.Config, w model.Weight, stored backend.DType) backend.DType {
+		return ggufDType(c, w, stored, o.DType)
+	})
 	if err != nil {
 		return err
 	}
-	metadata, extra, err := c.metadata(config, all[0].dtype, o)
+	metadata, extra, err := c.metadata(config, cmp.Or(o.DType, c.mixture, all[0].dtype), o)
 	if err != nil {
 		return err
 	}
@@ -39,20 +41,19 @@ func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) e
 	return gguf.Write(path, metadata, tensors, func(w io.Writer, t gguf.Tensor) error { return write(w, t.Name) })
 }
 
-// ggufDType is the dtype that w is written in where d is asked for.
-func ggufDType(w model.Weight, stored, d backend.DType) backend.DType {
+// ggufDType is the dtype that w, of a model of shape c, is written in where d is asked for.
+func ggufDType(c model.Config, w model.Weight, stored, d backend.DType) backend.DType {
 	if !w.Matrix() || w.Role == model.Positions {
 		return backend.F32
 	}
-	d = cmp.Or(d, stored)
-	if w.Inputs()%d.BlockLen() != 0 {
-		return backend.F16
+	if d = cmp.Or(d, stored); d.Quantized() {
+		return w.Kept(d, c)
 	}
 	return d
 }
 
 // metadata are the entries of a GGUF file for a model of shape config, whose
-// largest matrices are of dtype d, and the tensors that stand for settings.
+// matrices were asked for as d, or else whose largest is of dtype d, and the tensors that stand for settings.
 func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, []conversion, error) {
 	f := c.Config.Architecture()
 	settings, tensors, err := settingsMetadata(f, config)

@@ -44,7 +44,7 @@ func Snapshot(m *model.Model, t *tokenizer.Tokenizer) (*Checkpoint, error) {
 func read(m *model.Model, w model.Weight, x backend.Tensor, less float32) ([]byte, error) {
 	x, turned := asStored(w, x)
 	data := make([]byte, x.Size())
-	rows := w.Rows(w.Kept(m.Order), model.HuggingFace, m.HeadSize)
+	rows := w.Rows(w.Lies(m.Order), model.HuggingFace, m.HeadSize)
 	if err := m.Backend.Read(data, x.Buf, 4*x.Offset); err != nil || !turned && rows == nil && less == 0 {
 		return data, err
 	}
@@ -61,7 +61,7 @@ func read(m *model.Model, w model.Weight, x backend.Tensor, less float32) ([]byt
 func write(m *model.Model, w model.Weight, x backend.Tensor, data []byte) error {
 	x, turned := asStored(w, x)
 	c := converter{stored: backend.F32, data: data, dtype: backend.F32, shape: []int{x.Rows(), x.Dim(-1)}, transpose: turned}
-	if rows := w.Rows(model.HuggingFace, w.Kept(m.Order), m.HeadSize); rows != nil {
+	if rows := w.Rows(model.HuggingFace, w.Lies(m.Order), m.HeadSize); rows != nil {
 		c.shape, c.rows = w.Shape, rows
 	}
 	at := 4 * x.Offset

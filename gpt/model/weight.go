@@ -127,9 +127,9 @@ func (w Weight) Stored(f Format) []int {
 	return w.Shape
 }
 
-// Kept is the format in whose order the rows lie in memory, where those that formats
+// Lies is the format in whose order the rows lie in memory, where those that formats
 // order differently are to lie as order has them.
-func (w Weight) Kept(order Format) Format {
+func (w Weight) Lies(order Format) Format {
 	if w.Order == ByHead {
 		return GGUF
 	}

@@ -56,7 +56,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	o := gpt.LoadOptions{Activations: f.Activation()}
 	if f.DType != "auto" {
 		var err error
-		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
+		if o.DType, err = backend.ParseDType(f.DType, backend.Targets); err != nil {
 			return nil, nil, UsageError{err}
 		}
 	}

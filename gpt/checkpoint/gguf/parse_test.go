@@ -114,7 +114,7 @@ var badFiles = []struct {
 	{"product overflows", one(entry("a", F32, 0, 1<<32, 1<<32), 32), "bad shape: found [4294967296 4294967296], expected a size that fits"},
 	{"product overflows but for a zero", one(entry("a", F32, 0, 1<<32, 1<<32, 0), 32), "bad shape: found [0 4294967296 4294967296]"},
 	{"bytes overflow", one(entry("a", F32, 0, 1<<61), 32), "bad shape"},
-	{"type that is not read", one(entry("a", 12, 0, 256), 144), `tensor "a": type not supported: found Q4_K, expected one of BF16, F16, F32, Q4_0, Q8_0`},
+	{"type that is not read", one(entry("a", 11, 0, 256), 110), `tensor "a": type not supported: found Q3_K, expected one of BF16, F16, F32, IQ4_NL, IQ4_XS, MXFP4, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0`},
 	{"type that has been removed", one(entry("a", 4, 0, 32), 32), "type not supported: found type 4"},
 	{"type 2^32-1", one(entry("a", math.MaxUint32, 0, 32), 32), "type not supported: found type 4294967295"},
 	{"half a block", one(entry("a", Q8_0, 0, 48, 2), 102), `rows of Q8_0 are whole blocks: found 48 elements in a row, expected a multiple of 32`},

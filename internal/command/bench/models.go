@@ -74,14 +74,14 @@ func (f *modelFlags) dtypes() (list []backend.DType, err error) {
 	if slices.Contains(f.DType, "auto") {
 		return nil, cli.Usagef("--dtype=%s: auto, which is one of the others, goes alone", strings.Join(f.DType, ","))
 	}
-	return parseDTypes(f.DType, ", or auto")
+	return parseDTypes(f.DType, backend.Targets, ", or auto")
 }
 
-// parseDTypes reads types of matrices, each of which may be there once: two
+// parseDTypes reads types of a role, each of which may be there once: two
 // results of one type could not be told apart. more is what else there might be.
-func parseDTypes(names []string, more string) (list []backend.DType, err error) {
+func parseDTypes(names []string, role backend.Role, more string) (list []backend.DType, err error) {
 	for _, name := range names {
-		d, err := backend.ParseDType(name, backend.Weights)
+		d, err := backend.ParseDType(name, role)
 		if err != nil {
 			return nil, cli.Usagef("--dtype=%s: %w%s", name, err, more)
 		}

@@ -87,7 +87,7 @@ func (f *trainCommand) shapes() []string {
 }
 
 func (f *trainCommand) dtypes() ([]backend.DType, error) {
-	dtypes, err := parseDTypes(f.DType, "")
+	dtypes, err := parseDTypes(f.DType, backend.Targets, "")
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ import (
 type flags struct {
 	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout, a GGUF file, the folder of a training run, or a model of Hugging Face's hub, org/name[:file or quantisation][@revision] (default: the embedded model, ${embedded})."`
 	To     string `enum:"auto,gguf,safetensors" default:"auto" placeholder:"FORMAT" help:"gguf: one file, for llama.cpp and ollama. safetensors: a directory in Hugging Face's layout. auto: gguf where the output's name ends in .gguf, else safetensors (${default})."`
-	DType  string `name:"dtype" aliases:"outtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Store matrices as one of ${plain} or, in GGUF, of ${blocks}: blocks of 8 or 4 bits a weight (auto: as they are)."`
+	DType  string `name:"dtype" aliases:"outtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Store matrices as one of ${plain} or, in GGUF, of ${blocks}: blocks of 8 to 4 bits a weight, of which q5_k_m and q4_k_m give more to matrices that matter more (auto: as they are)."`
 	Output string `short:"o" aliases:"outfile" required:"" placeholder:"PATH" help:"The file, or the directory, to write."`
 	Force  bool   `help:"Replace the output if it is there."`
 }
@@ -55,7 +55,7 @@ var foreign = cli.Foreign(map[string]string{
 func (f *flags) Run(ctx context.Context) (err error) {
 	o := checkpoint.SaveOptions{}
 	if f.DType != "auto" {
-		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
+		if o.DType, err = backend.ParseDType(f.DType, backend.Targets); err != nil {
 			return cli.UsageError{Err: err}
 		}
 	}
