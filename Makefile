@@ -97,11 +97,12 @@ results-interpreter: setup-test ## the shaders in the interpreter, without each 
 	go generate ./internal/spirv
 
 .PHONY: lint
-lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo
+lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo, and on processors without assembly
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi
 	@go mod tidy -diff || { echo "run go mod tidy: go.mod and go.sum do not say what the code imports (above), or could not be checked"; exit 1; }
 	go build ./...
 	CGO_ENABLED=0 go build ./...
+	GOARCH=riscv64 CGO_ENABLED=0 go build ./backend/cpu
 	go vet ./...
 	$(STATICCHECK) ./...
 
