@@ -29,22 +29,20 @@ type Heads struct {
 }
 
 // QKV computes queries, [batch, time, heads·size], and keys and values, [batch, time, kv
-// heads·size], of x. All three lie side by side, as slices of one tensor.
+// heads·size], of x. They lie side by side, as slices of one tensor; but where there are norms,
+// values lie beside what these read, so that all three are one product.
 func (t *Tape) QKV(h Heads, x Tensor, at Places) (q, k, v Tensor) {
 	ls := []Linear{h.Query, h.Key, h.Value}
 	dst := t.beside(x, ls)
-	// What queries and keys pass through on the way to dst, each in memory of its own.
-	next := func(last bool) []Tensor {
-		if last {
-			return dst[:2]
-		}
-		return t.beside(x, ls[:2])
-	}
+	v = dst[2]
 	norms, turns := !h.QueryNorm.Gamma.Absent(), !h.Rotation.Angles.Absent()
-	y := append([]Tensor{}, next(!norms && !turns)...)
-	t.linears(x, append(y, dst[2]), ls)
+	y := dst
+	if turns && !norms {
+		y = append(t.beside(x, ls[:2]), v)
+	}
+	t.linears(x, y, ls)
 	if norms {
-		normed := next(!turns)
+		normed := t.beside(x, ls[:2])
 		for i, n := range []Norm{h.QueryNorm, h.KeyNorm} {
 			to, from := normed[i], y[i]
 			if !h.NormWhole {
@@ -52,14 +50,16 @@ func (t *Tape) QKV(h Heads, x Tensor, at Places) (q, k, v Tensor) {
 			}
 			t.add(&backend.RMSNorm{Dst: to, X: from, Gamma: n.Gamma, Epsilon: n.Epsilon})
 		}
-		y = normed
+		if y, dst = normed, normed; turns {
+			dst = t.beside(x, ls[:2])
+		}
 	}
 	if turns {
 		for i, p := range y[:2] {
 			t.rotate(dst[i], h.Rotation, p.Dim(-1)/max(h.Size, 1), p, at)
 		}
 	}
-	return dst[0], dst[1], dst[2]
+	return dst[0], dst[1], v
 }
 
 // inHeads is x, [batch, time, heads·size], as [batch, time, heads, size].

@@ -202,8 +202,14 @@ func (m *Decoder) attend(t *nn.Tape, i int, x Tensor, at nn.Places, cache Tensor
 	t.See(k, "key")
 	t.See(v, "value")
 	if width := k.Dim(-1); !cache.Absent() {
-		k = t.Store(cache.Slice(-1, 0, width), k, at) // all rows of the cache that are known so far
-		v = t.Store(cache.Slice(-1, width, 2*width), v, at)
+		keys, values := cache.Slice(-1, 0, width), cache.Slice(-1, width, 2*width) // all rows that are known so far
+		if m.row.queryNorm != noNorm {                                             // values come from the product itself, which can store them, keys later
+			v = t.Store(values, v, at)
+			k = t.Store(keys, k, at)
+		} else {
+			k = t.Store(keys, k, at)
+			v = t.Store(values, v, at)
+		}
 	}
 	y := t.Name(t.Attention(b.Attention, q, k, v, at), "heads")                  // [batch, time, heads·size]
 	return t.Dropout(t.Name(m.after(t, b.After1, t.Linear(b.Out, y)), "output")) // [batch, time, width]
