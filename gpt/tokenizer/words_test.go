@@ -35,6 +35,9 @@ func checkWords(t *testing.T, text string) {
 		if pattern == digitsOfRight && odd {
 			continue
 		}
+		if pattern == endSpaces && strings.ContainsAny(text, "\r\n") {
+			continue // it is for parts between line breaks
+		}
 		re, err := newRegex(possessive.Replace(pattern))
 		if err != nil {
 			t.Fatal(err)
