@@ -354,6 +354,23 @@ func TestGGUFTokenizer(t *testing.T) {
 	}
 }
 
+// TestGGUFStrips has the white space that Phi-3's special tokens take with them, which
+// its files do not say.
+func TestGGUFStrips(t *testing.T) {
+	for name, want := range map[string][]int{"Phi-3-mini": {7, 3, 6, 4}, "another": {7, 4, 6, 4}} {
+		m := oneGGUF(t)
+		m.vocabulary()
+		m.set("general.name", gguf.OfText(name))
+		tok, err := gpttest.OpenCheckpoint(t, m.write(t)).Tokenizer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := tok.Encode("<x> ab<|endoftext|> ab", tokenizer.AllowSpecial); err != nil || !slices.Equal(ids, want) {
+			t.Errorf("%s: %v, %v, want %v", name, ids, err, want)
+		}
+	}
+}
+
 // TestLoadGGUFWithoutCopy loads quantised weights, which stay as they lie.
 func TestLoadGGUFWithoutCopy(t *testing.T) {
 	c, err := checkpoint.OpenFS(models.Default(), models.Name)

@@ -267,6 +267,25 @@ func (m metadata) types(v *tokenizer.Vocabulary) error {
 	for n := len(types); n > 0 && types[n-1] == tokenUnused; n-- {
 		v.Tokens = v.Tokens[:n-1]
 	}
+	return m.strips(v)
+}
+
+// strips says which added tokens take white space with them. Files do not say it:
+// llama.cpp knows it of Phi-3 by the model's name.
+func (m metadata) strips(v *tokenizer.Vocabulary) error {
+	name, _, err := m.text(keyName)
+	if err != nil {
+		return err
+	}
+	if name = strings.ToLower(name); !strings.Contains(name, "phi-3") && !strings.Contains(name, "phi3") {
+		return nil
+	}
+	v.Matches = map[int]tokenizer.Match{}
+	for id := range v.Added {
+		if id < len(v.Tokens) && !slices.Contains([]string{"<unk>", "<s>", "<|endoftext|>"}, v.Tokens[id]) {
+			v.Matches[id] = tokenizer.Match{RightStrip: true}
+		}
+	}
 	return nil
 }
 

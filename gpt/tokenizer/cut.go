@@ -198,7 +198,7 @@ func endsBeforeSpace(steps []Step) bool {
 var (
 	endWords = []string{gpt2Patterns[0], gpt2Patterns[1], llama3Pattern, qwen2Pattern, qwen35Pattern, numbersPattern, plainPattern, seedPattern, bailingPattern, gpt4oPattern, youtuPattern, tekkenPattern, deepSeekPattern,
 		latinWords, bloom, lettersPattern}
-	endNone = []string{threeDigits, eastAsian, numbersOfRight, `\p{N}`, `\p{N}+`, `\d`, `\d+`, `[\r\n]`, cjkPunctuation, deepSeekCJK, marksPattern, `\s+$`, `[0-9][0-9][0-9]`, `[\p{P}\$\+<=>\^~\|]+`}
+	endNone = []string{threeDigits, eastAsian, numbersOfRight, `\p{N}`, `\p{N}+`, `\d`, `\d+`, `[\r\n]`, cjkPunctuation, deepSeekCJK, marksPattern, endSpaces, threeASCIIDigit, `[\p{P}\$\+<=>\^~\|]+`}
 )
 
 // spacesAreMarks reports whether, of a tokenizer whose tokens are texts, the steps make

@@ -6,6 +6,7 @@ package tokenizer
 import (
 	"math"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -33,12 +34,14 @@ const (
 	tekkenPattern   = upperLower + `|` + upperOnly + `|\p{N}|` + symbolRun + `[\r\n/]*|` + lines + `|` + blanks
 	deepSeekPattern = `[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_` + "`" + `{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|` + lines + `|` + blanks
 
-	lettersPattern = `\s?\p{L}+`
-	marksPattern   = `\s?\p{P}+`
-	threeDigits    = `\p{N}{1,3}`
-	eastAsian      = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
-	digitsOfRight  = `\d{1,3}(?=(?:\d{3})*\b)`
-	numbersOfRight = `\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))`
+	lettersPattern  = `\s?\p{L}+`
+	marksPattern    = `\s?\p{P}+`
+	endSpaces       = `\s+$`
+	threeASCIIDigit = `[0-9][0-9][0-9]`
+	threeDigits     = `\p{N}{1,3}`
+	eastAsian       = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"
+	digitsOfRight   = `\d{1,3}(?=(?:\d{3})*\b)`
+	numbersOfRight  = `\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))`
 )
 
 // gpt2Patterns are spellings of GPT-2's pattern.
@@ -74,10 +77,24 @@ var patterns = map[string]splitter{
 	`\d`:            runs(isDecimal, 1),
 	`\d+`:           runs(isDecimal, math.MaxInt),
 	`[\r\n]`:        runs(isNewline, 1),
+
+	lettersPattern:  spacedRuns(`[\pL]`, true),
+	marksPattern:    spacedRuns(`[\pP]`, true),
+	latinWords:      spacedRuns(bracketsOf(latinWords), true),
+	cjkPunctuation:  spacedRuns(bracketsOf(cjkPunctuation), true),
+	deepSeekCJK:     spacedRuns(bracketsOf(deepSeekCJK), false),
+	endSpaces:       wordFunc(spaceAtEnd),
+	threeASCIIDigit: wordFunc(threeASCIIDigits),
+}
+
+// bracketsOf is the class of a pattern that has one.
+func bracketsOf(pattern string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(pattern, `\s?`), "+")
 }
 
 // gaps are the patterns that do not match every part of every text.
-var gaps = []string{deepSeekPattern, threeDigits, eastAsian, digitsOfRight, numbersOfRight, `\p{N}`, `\p{N}+`, `\d`, `\d+`, `[\r\n]`}
+var gaps = []string{deepSeekPattern, threeDigits, eastAsian, digitsOfRight, numbersOfRight, `\p{N}`, `\p{N}+`, `\d`, `\d+`, `[\r\n]`,
+	lettersPattern, marksPattern, latinWords, cjkPunctuation, deepSeekCJK, endSpaces, threeASCIIDigit}
 
 // byHand is the function that does what a Split by a pattern does, or nil.
 func (s Step) byHand() splitter {

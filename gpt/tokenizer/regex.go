@@ -6,6 +6,7 @@ package tokenizer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -32,9 +33,10 @@ const (
 // A regex finds what a pattern matches.
 type regex struct{ re *regexp2.Regexp }
 
-// newRegex reads a pattern.
+// newRegex reads a pattern, as Hugging Face's tokenizers have it (Oniguruma with Ruby's
+// syntax): ^ and $ are the ends of lines.
 func newRegex(pattern string) (*regex, error) {
-	re, err := regexp2.Compile(pattern, regexp2.None)
+	re, err := regexp2.Compile(withoutPossessive(pattern), regexp2.Multiline)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %s: %s", quote(pattern), strings.ReplaceAll(err.Error(), "\n", " "))
 	}
@@ -92,4 +94,77 @@ func (r *regex) replace(text, content string, limit int) (string, error) {
 	}
 	b.WriteString(text[from:])
 	return b.String(), err
+}
+
+// withoutPossessive writes possessive quantifiers, such as ++ and ?+, which regexp2 does not know,
+// as atomic groups. {1,3}+ is no such quantifier in Ruby's syntax, but two.
+func withoutPossessive(pattern string) string {
+	var out []byte
+	var groups []int // where those that are open begin in out
+	last := 0        // where the last item begins in out
+	for i := 0; i < len(pattern); {
+		_, size := utf8.DecodeRuneInString(pattern[i:])
+		end := i + size
+		switch c := pattern[i]; {
+		case c == '\\' || c == '[':
+			end = itemEnd(pattern, i)
+			last = len(out)
+		case c == '(':
+			groups = append(groups, len(out))
+		case c == ')':
+			if n := len(groups); n > 0 {
+				last, groups = groups[n-1], groups[:n-1]
+			}
+		case c == '?' || c == '*' || c == '+' || c == '{':
+			if c == '{' {
+				close := strings.IndexByte(pattern[i:], '}')
+				if close < 0 {
+					break
+				}
+				end = i + close + 1
+			}
+			if end == len(pattern) || pattern[end] != '+' || i > 0 && pattern[i-1] == '(' {
+				break
+			}
+			open, tail := "(?>", ")"
+			if c == '{' {
+				open, tail = "(?:", ")+"
+			}
+			out = slices.Insert(out, last, []byte(open)...)
+			out = append(append(out, pattern[i:end]...), tail...)
+			i = end + 1
+			continue
+		default:
+			last = len(out)
+		}
+		out = append(out, pattern[i:end]...)
+		i = end
+	}
+	return string(out)
+}
+
+// itemEnd is where the escape or class that begins at i ends.
+func itemEnd(pattern string, i int) int {
+	if pattern[i] == '\\' {
+		if i+2 < len(pattern) && strings.IndexByte("pPx", pattern[i+1]) >= 0 && pattern[i+2] == '{' {
+			if n := strings.IndexByte(pattern[i:], '}'); n > 0 {
+				return i + n + 1
+			}
+		}
+		return min(i+2, len(pattern))
+	}
+	depth := 0
+	for ; i < len(pattern); i++ {
+		switch pattern[i] {
+		case '\\':
+			i++
+		case '[':
+			depth++
+		case ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(pattern)
 }

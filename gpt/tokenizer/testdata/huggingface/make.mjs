@@ -117,6 +117,8 @@ const cases = {
   "Llama 3's pattern": steps(by(llama3), noRegex),
   "GPT-4o's pattern": steps(by(gpt4o), noRegex),
   "a pattern of its own": steps(by("[aeiou]+|th"), noRegex),
+  "possessive quantifiers": steps(by("[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"), noRegex),
+  "ends of lines": steps(by("e$|^t"), noRegex),
   "Split, removed": steps(by("[aeiou]", "Removed"), noRegex),
   "Split, contiguous": steps(by("[aeiou]", "Contiguous"), noRegex),
   "Split, merged with the previous": steps(byText("e", "MergedWithPrevious"), noRegex),
