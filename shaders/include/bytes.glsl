@@ -18,13 +18,14 @@ uint byte_of(uint word, uint i) { return word >> (8 * i) & 0xffu; }
 // The scale and the minimum of group j of a K type, out of the words of a block before its numbers.
 vec2 group_scales(uint scales, uint a, uint b, uint c, uint j) {
 	uint i = j & 3u, low = byte_of(a, i), high = byte_of(b, i), rest = byte_of(c, i);
-	uvec2 s = j < 4 ? uvec2(low, high) & 63u : uvec2(rest & 15u | low >> 6 << 4, rest >> 4 | high >> 6 << 4);
+	uvec2 s = mix(uvec2(rest & 15u | low >> 6 << 4, rest >> 4 | high >> 6 << 4), uvec2(low, high) & 63u, bvec2(j < 4));
 	return vec2(widened_low(scales), widened_high(scales)) * vec2(s);
 }
 
-// Numbers of ggml's table for iq4_nl and iq4_xs.
+// Numbers of ggml's table for iq4_nl and iq4_xs. Compilers make a branch of ?:, and mix selects.
 float iq4_of(uint q) {
-	uint word = q < 8 ? (q < 4 ? 0xbfad9881u : 0xf6eaddcfu) : (q < 12 ? 0x26190d01u : 0x71594535u);
+	bool odd = (q & 4u) != 0;
+	uint word = mix(mix(0xbfad9881u, 0xf6eaddcfu, odd), mix(0x26190d01u, 0x71594535u, odd), q >= 8);
 	return float(bitfieldExtract(int(word), int(q & 3u) * 8, 8));
 }
 vec4 iq4_numbers(uvec4 q) { return vec4(iq4_of(q.x), iq4_of(q.y), iq4_of(q.z), iq4_of(q.w)); }

@@ -3,13 +3,13 @@
 #include "bytes.glsl"
 
 float mxfp4_of(uint q) {
-	float v = float(byte_of((q & 4u) == 0 ? 0x03020100u : 0x0c080604u, q & 3u));
-	return q < 8 ? v : -v;
+	float v = float(byte_of(mix(0x03020100u, 0x0c080604u, (q & 4u) != 0), q & 3u));
+	return mix(v, -v, q >= 8);
 }
 
 vec4 mxfp4_value(uint e, uint word, uint k) {
 	uvec4 q = nibbles_of(word, (k & 16u) >> 2);
-	return uintBitsToFloat(e < 2 ? 0x200000u << e : e - 1 << 23) * vec4(mxfp4_of(q.x), mxfp4_of(q.y), mxfp4_of(q.z), mxfp4_of(q.w));
+	return uintBitsToFloat(mix(e - 1 << 23, 0x200000u << (e & 1u), e < 2)) * vec4(mxfp4_of(q.x), mxfp4_of(q.y), mxfp4_of(q.z), mxfp4_of(q.w));
 }
 
 #define MXFP4_BLOCK(at, k) ((at) + ((k) >> 5) * 17u)
