@@ -164,9 +164,9 @@ func (c peerCase) run(t *testing.T, library string) {
 	if c.model != "" {
 		args = append(args, "--model="+c.model)
 	}
-	if d, err := backend.ParseDType(c.dtype, backend.Targets); err == nil {
+	if _, err := backend.ParseDType(c.dtype, backend.Targets); err == nil {
 		convert(t, args...)
-	} else if d, err = backend.ParseDType(c.dtype, backend.Weights); err != nil {
+	} else if d, err := backend.ParseDType(c.dtype, backend.Weights); err != nil {
 		t.Fatal(err)
 	} else { // which convert does not offer
 		m, err := checkpoint.Open(c.model)
