@@ -164,11 +164,13 @@ func (c peerCase) run(t *testing.T, library string) {
 	if c.model != "" {
 		args = append(args, "--model="+c.model)
 	}
-	if _, err := backend.ParseDType(c.dtype, backend.Targets); err == nil {
-		convert(t, args...)
-	} else if d, err := backend.ParseDType(c.dtype, backend.Weights); err != nil {
+	d, err := backend.ParseDType(c.dtype, backend.Weights|backend.Targets)
+	if err != nil {
 		t.Fatal(err)
-	} else { // which convert does not offer
+	}
+	if d.Is(backend.Targets) {
+		convert(t, args...)
+	} else {
 		m, err := checkpoint.Open(c.model)
 		if err != nil {
 			t.Fatal(err)
