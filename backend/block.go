@@ -32,6 +32,15 @@ func appendScale(p []byte, scale, largest float32, d DType) ([]byte, error) {
 	return binary.LittleEndian.AppendUint16(p, half.Bits()), nil
 }
 
+// within returns largest with an error where most is less than its magnitude.
+func within(values []float32, d DType, most float32) (far float32, err error) {
+	far, err = largest(values, d)
+	if err == nil && abs(far) > most {
+		err = tooLarge(far, d)
+	}
+	return far, err
+}
+
 func tooLarge(largest float32, d DType) error {
 	return fmt.Errorf("the number %g is too large for %v: use f32", largest, d)
 }

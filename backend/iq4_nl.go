@@ -18,7 +18,7 @@ func init() {
 		gguf:  &gguf{tensor: 20, file: 25},
 		encode: func(p []byte, values []float32) ([]byte, error) {
 			for ; len(values) > 0; values = values[32:] {
-				far, err := largest(values[:32], IQ4_NL)
+				far, err := within(values[:32], IQ4_NL, 65504*127)
 				if err != nil {
 					return nil, err
 				}

@@ -45,7 +45,7 @@ func init() {
 
 // appendIQ4XS appends a block.
 func appendIQ4XS(p []byte, values []float32) ([]byte, error) {
-	far, err := largest(values, IQ4_XS)
+	far, err := within(values, IQ4_XS, 65504*32*127)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ func init() {
 
 // appendQ6K appends a block.
 func appendQ6K(p []byte, values []float32) ([]byte, error) {
-	far, err := largest(values, Q6_K)
+	far, err := within(values, Q6_K, 65504*128*32)
 	if err != nil {
 		return nil, err
 	}

@@ -118,6 +118,8 @@ var badFiles = []struct {
 	{"type that has been removed", one(entry("a", 4, 0, 32), 32), "type not supported: found type 4"},
 	{"type 2^32-1", one(entry("a", math.MaxUint32, 0, 32), 32), "type not supported: found type 4294967295"},
 	{"half a block", one(entry("a", Q8_0, 0, 48, 2), 102), `rows of Q8_0 are whole blocks: found 48 elements in a row, expected a multiple of 32`},
+	{"half a block of 256", one(entry("a", 12, 0, 384, 2), 432), `rows of Q4_K are whole blocks: found 384 elements in a row, expected a multiple of 256`},
+	{"blocks beyond the end", one(entry("a", 14, 0, 256, 2), 416), `tensor "a": its data reach beyond the end of the file; the file may be truncated: found 420 bytes, expected at most 416`},
 	{"scalar of blocks", one(entry("a", Q4_0, 0), 18), "found 1 elements in a row"},
 	{"offset of 2^63", one(entry("a", F32, 1<<63, 1), 32), "bad offset: found 9223372036854775808"},
 	{"offset not aligned", one(entry("a", F32, 4, 1), 64), `tensor "a": its data do not begin where those of the tensor before end: found offset 4, expected 0`},
