@@ -109,7 +109,9 @@ func (s *Scheduler) begin(ctx context.Context, t Turn) error {
 	}
 	select {
 	case <-w.ready:
-		return w.err
+		if w.err != nil || ctx.Err() == nil {
+			return w.err
+		}
 	case <-ctx.Done():
 	}
 	s.mu.Lock()

@@ -243,3 +243,22 @@ func TestYield(t *testing.T) {
 		t.Errorf("%d turns are free after all (%v), expected 1", s.free, err)
 	}
 }
+
+// TestTurnTooLate: a turn that comes after its context has ended is passed on, and what it was for does not begin.
+func TestTurnTooLate(t *testing.T) {
+	for range 200 {
+		l := newLine(t, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := l.queue(ctx, Turn{}, "late")
+		cancel()
+		if got := l.run(); got != "" {
+			t.Fatalf("%s has begun", got)
+		}
+		if err := <-failed; !errors.Is(err, context.Canceled) {
+			t.Fatalf("the error is %v", err)
+		}
+		if err := l.Do(t.Context(), Turn{}, func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

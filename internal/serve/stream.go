@@ -40,6 +40,9 @@ func (s *Server) work(w http.ResponseWriter, r *http.Request, turn Turn, begin f
 	ctx := r.Context()
 	var work Work
 	err := s.turns.Do(ctx, turn, func() (err error) {
+		if err := s.ending.Err(); err != nil {
+			return err
+		}
 		work, err = begin(ctx)
 		return err
 	})

@@ -96,6 +96,9 @@ func (s *Server) view(w http.ResponseWriter, r *http.Request) {
 func (s *Server) compute(ctx context.Context, turn Turn, run func(context.Context) (*view.Answer, error), write func(*view.Answer) error) error {
 	var answer *view.Answer
 	err := s.turns.Do(ctx, turn, func() (err error) {
+		if err := s.ending.Err(); err != nil { // before that of ctx, which follows it
+			return err
+		}
 		paused := inspect.WithPause(ctx, func() error { return s.turns.Yield(ctx, turn.Tab) })
 		if answer, err = run(paused); err != nil {
 			return err
