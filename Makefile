@@ -52,9 +52,9 @@ test-long: setup-test ## the tests twice in random order, all played GPUs and CP
 	$(ENV) scripts/fuzz.sh $(FUZZ) $(PKG)
 
 .PHONY: test-peers
-test-peers: setup-run ## what convert, train and bench compute, in llama.cpp, Hugging Face's tokenizers and PyTorch if there (npm installs them outside of here)
-	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && \
-	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers go test -count=1 $(LIMIT) -run TestPeers -v ./gpt/tokenizer ./internal/command/convert ./internal/command/train ./internal/bench
+test-peers: setup-run ## what convert, train and bench compute and chats write, in llama.cpp, Hugging Face's tokenizers, Jinja and client of the hub, and PyTorch if there (npm installs them outside of here)
+	llama=$$(scripts/peers.sh llama) && tokenizers=$$(scripts/peers.sh tokenizers) && vocabularies=$$(scripts/peers.sh vocabularies) && jinja=$$(scripts/peers.sh jinja) && hub=$$(scripts/peers.sh hub) && templates=$$(scripts/peers.sh templates) && \
+	CALDERA_LLAMA=$$llama CALDERA_TOKENIZERS=$$tokenizers CALDERA_VOCABULARIES=$$vocabularies CALDERA_JINJA=$$jinja CALDERA_HUB=$$hub CALDERA_TEMPLATES=$$templates go test -count=1 $(LIMIT) -run TestPeers -v ./gpt/chat ./gpt/checkpoint ./gpt/tokenizer ./internal/hub ./internal/command/convert ./internal/command/train ./internal/bench
 
 # Not part of make test: its driver is that of Debian's unstable release, which moves, and on which a test may fail
 # tomorrow for no change of ours.

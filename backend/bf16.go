@@ -13,7 +13,7 @@ const BF16 DType = 31
 func init() {
 	enter(BF16, row{
 		name: "bf16", block: 1, bytes: 2, unit: 2,
-		roles:  Weights | Caches,
+		roles:  Weights | Targets | Caches,
 		gguf:   &gguf{tensor: 30, file: 32},
 		encode: encodeBF16,
 		decode: func(dst []float32, p []byte) {

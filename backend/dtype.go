@@ -31,6 +31,7 @@ const (
 	Weights     Role = 1 << iota // matrices and tables
 	Caches                       // keys and values
 	Activations                  // operands of products with weights of the same dtype or, if quantised, with all quantised weights
+	Targets                      // matrices of a whole model, where one asks for a type of them
 )
 
 // row is the table's row of a dtype.
@@ -40,6 +41,8 @@ type row struct {
 	unit         int    // bytes of the largest number in a block; blocks are aligned to it
 	roles        Role
 	gguf         *gguf // nil: GGUF has no such dtype of weights
+	instead      DType // for rows that are not whole blocks: see Fitting. None: F16
+	mixture      mixture
 
 	// encode appends whole blocks, and decode reads them. Both are nil for a
 	// dtype that does not hold real numbers.
@@ -141,8 +144,8 @@ func (d DType) Unit() int { return rows[d].unit }
 // Bytes is the number of bytes of n elements, n a multiple of BlockLen.
 func (d DType) Bytes(n int) int { return n / d.BlockLen() * d.BlockBytes() }
 
-// GGUF returns the numbers for d in GGUF files: the ggml_type of tensors, and
-// general.file_type. ok is false if GGUF has no such dtype of weights.
+// GGUF returns the numbers for d in GGUF files: the ggml_type of tensors, which mixtures
+// do not have, and general.file_type. ok is false if GGUF has no such dtype of weights.
 func (d DType) GGUF() (tensor, file uint32, ok bool) {
 	if g := rows[d].gguf; g != nil {
 		return g.tensor, g.file, true
@@ -153,7 +156,7 @@ func (d DType) GGUF() (tensor, file uint32, ok bool) {
 // OfGGUF returns the dtype for a ggml_type in GGUF files, or None if there is none.
 func OfGGUF(tensor uint32) DType {
 	for _, d := range dtypes {
-		if n, _, ok := d.GGUF(); ok && n == tensor {
+		if n, _, ok := d.GGUF(); ok && n == tensor && d.Is(Weights) {
 			return d
 		}
 	}

@@ -137,6 +137,15 @@ func TestEncodeErrors(t *testing.T) {
 		_, err := backend.Encode(nil, c.d, values)
 		wantError(t, err, c.want)
 	}
+	for _, d := range backend.QuantizedDTypes() {
+		for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1), 3e38} {
+			values := make([]float32, d.BlockLen())
+			values[d.BlockLen()/3] = float32(x)
+			if p, err := backend.Encode(nil, d, values); err == nil && (d != backend.MXFP4 || x != 3e38) {
+				t.Errorf("%v holds %v as % x", d, x, p)
+			}
+		}
+	}
 	wantError(t, backend.Decode(make([]float32, 32), backend.Q8_0, make([]byte, 33)), "33 bytes do not hold 32 values of q8_0")
 	wantError(t, backend.Decode(make([]float32, 31), backend.Q4_0, make([]byte, 34)), "31 values")
 	wantError(t, backend.Decode(make([]float32, 1), backend.I32, make([]byte, 4)), "i32 holds no numbers")
@@ -190,7 +199,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("%v: a name that is taken, or a block of %d bytes with numbers of %d", d, d.BlockBytes(), d.Unit())
 		}
 		names[d.String()] = true
-		if n, _, ok := d.GGUF(); ok {
+		if n, _, ok := d.GGUF(); ok && d.Is(backend.Weights) {
 			if numbers[n] || backend.OfGGUF(n) != d || backend.OfFileName(d.FileName()) != d {
 				t.Errorf("%v: GGUF's number %d or the name %s is that of another", d, n, d.FileName())
 			}

@@ -14,7 +14,7 @@ const F16 DType = 2
 func init() {
 	enter(F16, row{
 		name: "f16", block: 1, bytes: 2, unit: 2,
-		roles:  Weights | Caches | Activations,
+		roles:  Weights | Targets | Caches | Activations,
 		gguf:   &gguf{tensor: 1, file: 1},
 		encode: encodeF16,
 		decode: func(dst []float32, p []byte) {

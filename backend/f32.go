@@ -12,7 +12,7 @@ const F32 DType = 1
 func init() {
 	enter(F32, row{
 		name: "f32", block: 1, bytes: 4, unit: 4,
-		roles: Weights | Caches | Activations,
+		roles: Weights | Targets | Caches | Activations,
 		gguf:  &gguf{tensor: 0, file: 0},
 		encode: func(p []byte, values []float32) ([]byte, error) {
 			for _, v := range values {

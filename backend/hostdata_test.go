@@ -64,7 +64,7 @@ func TestHostDataErrors(t *testing.T) {
 		{set(f32(3, 4), 13), []string{"f32[3 4]", "13 values"}},
 		{set(f32(3, 4).Slice(-1, 0, 2), 6), []string{"f32[3 2]", "contiguous: false"}},
 		{set(f32(3, 4).Transpose(), 12), []string{"f32[4 3]", "contiguous: false"}},
-		{set(i32(2), 2), []string{"dtype i32", "expected one of [f32 f16 bf16 q8_a q8_0 q4_0]"}},
+		{set(i32(2), 2), []string{"dtype i32", "expected one of [f32 f16 bf16 q8_a q8_0 q6_k "}},
 		{set(backend.Tensor{}, 0), []string{"absent"}},
 		{set(outside, 12), []string{"ends at byte"}},
 		{setInts(f32(2), 2), []string{"dtype f32", "expected one of [i32]"}},

@@ -18,7 +18,7 @@ const Q4_0 DType = 3
 func init() {
 	enter(Q4_0, row{
 		name: "q4_0", block: 32, bytes: 18, unit: 2,
-		roles: Weights,
+		roles: Weights | Targets,
 		gguf:  &gguf{tensor: 2, file: 2},
 		encode: func(p []byte, values []float32) ([]byte, error) {
 			for ; len(values) > 0; values = values[32:] {

@@ -19,7 +19,7 @@ const Q8_0 DType = 9
 func init() {
 	enter(Q8_0, row{
 		name: "q8_0", block: 32, bytes: 34, unit: 2,
-		roles: Weights,
+		roles: Weights | Targets,
 		gguf:  &gguf{tensor: 8, file: 7},
 		encode: func(p []byte, values []float32) ([]byte, error) {
 			for ; len(values) > 0; values = values[32:] {

@@ -153,13 +153,18 @@ func (r scoring) score(q, k Values) (s, slope Number) {
 		return s, Exactly(scale)
 	}
 	limit := float64(r.softCap)
-	t := Number{math.Tanh(s.Value / limit), tanhError}
-	if finite(s.Value) {
-		e := s.Bound/limit + 4*ulp*math.Abs(s.Value/limit) // of the argument; the slope's own is at most 1
+	t := tanhOf(s, limit)
+	return t.Times(Exactly(limit)), Number{1, 0}.Minus(t.Times(t)).Times(Exactly(scale))
+}
+
+// tanhOf is tanh(x / limit).
+func tanhOf(x Number, limit float64) Number {
+	t := Number{math.Tanh(x.Value / limit), tanhError}
+	if finite(x.Value) {
+		e := x.Bound/limit + 4*ulp*math.Abs(x.Value/limit) // of the argument; the slope's own is at most 1
 		t.Bound += e * (1 - t.Value*t.Value + e)
 	}
-	t = bounded(t.Value, t.Bound)
-	return t.Times(Exactly(limit)), Number{1, 0}.Minus(t.Times(t)).Times(Exactly(scale))
+	return bounded(t.Value, t.Bound)
 }
 
 type attentionShape struct {

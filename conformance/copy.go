@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"caldera/backend"
 )
@@ -109,9 +110,16 @@ func copyCases() []Case {
 func blockCopies() []Case {
 	var cases []Case
 	for _, l := range Layouts {
-		for _, dims := range [][]int{{32}, {3, 64}, {2, 3, 96}, {1, 4128}} {
-			for _, d := range append(backend.QuantizedDTypes(), backend.Q8_A) {
+		for i, dims := range [][]int{{32}, {3, 64}, {2, 3, 96}, {1, 4128}} {
+			for _, d := range append(fully(backend.QuantizedDTypes()), backend.Q8_A) {
 				cases = append(cases, copyShape{dims: dims, dst: backend.F32, x: d, from: l, to: l}.copy())
+			}
+			for _, d := range backend.QuantizedDTypes() {
+				if len(fully([]backend.DType{d})) == 0 && i%2 == 0 {
+					wide := slices.Clone(dims)
+					wide[len(dims)-1] *= d.BlockLen() / 32
+					cases = append(cases, copyShape{dims: wide, dst: backend.F32, x: d, from: l, to: l}.copy())
+				}
 			}
 			cases = append(cases, copyShape{dims: dims, dst: backend.Q8_A, x: backend.F32, from: l, to: l}.copy())
 		}
@@ -154,9 +162,10 @@ func randomCopy(r *rand.Rand) copyShape {
 	if r.IntN(4) > 0 {
 		return s
 	}
-	s.dims[2], s.view = 32*(1+r.IntN(6)), []string{"", "broadcast"}[r.IntN(2)]
+	s.view = []string{"", "broadcast"}[r.IntN(2)]
 	if s.dst, s.x = backend.Q8_A, backend.F32; r.IntN(2) == 0 {
 		s.dst, s.x = backend.F32, anyOf(r, append(backend.QuantizedDTypes(), backend.Q8_A))
 	}
+	s.dims[2] = max(s.dst.BlockLen(), s.x.BlockLen()) * (1 + r.IntN(6))
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"caldera/backend"
 
@@ -53,9 +54,9 @@ func newBlock(d backend.DType, n int) *block {
 }
 
 func (b *block) fillGuard() {
-	if b.dtype.Quantized() { // a scale that is NaN makes all of its block so
+	if b.dtype.Quantized() {
 		for at := 0; at < len(b.data); at += b.dtype.BlockBytes() {
-			binary.LittleEndian.PutUint16(b.data[at:], guard.f16)
+			spoil(b.dtype, b.data[at:at+b.dtype.BlockBytes()], guard.f16)
 		}
 		return
 	}
@@ -63,6 +64,35 @@ func (b *block) fillGuard() {
 		b.setBits(i, guard)
 	}
 }
+
+// spoil puts bits of an f16 that is not finite where a block has the scale of all its
+// numbers. Numbers of a type that has no such scale become infinite, or as large as can
+// be.
+func spoil(d backend.DType, block []byte, bits uint16) {
+	if at, ok := scaleAt(d); ok {
+		binary.LittleEndian.PutUint16(block[at:], bits)
+		return
+	}
+	for i := range block {
+		block[i] = 0xff
+	}
+}
+
+// scaleAt is where blocks of d have an f16 that makes all numbers NaN if it is NaN.
+var scaleAt = func() func(d backend.DType) (at int, ok bool) {
+	all := map[backend.DType]int{}
+	for _, d := range append(backend.QuantizedDTypes(), backend.Q8_A) {
+		for _, at := range []int{0, d.BlockBytes() - 2} {
+			block := make([]byte, d.BlockBytes())
+			binary.LittleEndian.PutUint16(block[at:], guard.f16)
+			if x := decodeBlocks(d, block, 0, d.BlockLen()); !slices.ContainsFunc(x, func(v float32) bool { return v == v }) {
+				all[d] = at
+				break
+			}
+		}
+	}
+	return func(d backend.DType) (int, bool) { at, ok := all[d]; return at, ok }
+}()
 
 func (b *block) len() int { return len(b.data) / b.dtype.BlockBytes() * b.dtype.BlockLen() }
 

@@ -27,12 +27,13 @@ func init() {
 				cases = append(cases, s.linear())
 			}
 			cases = append(cases, normedRowCases()...)
-			for _, d := range backend.DTypes(backend.Weights)[1:] {
+			for _, d := range fully(backend.DTypes(backend.Weights)[1:]) {
 				cases = append(cases, roundedJoinedCases(d)...)
 			}
-			for _, d := range backend.QuantizedDTypes() {
+			for _, d := range fully(backend.QuantizedDTypes()) {
 				cases = append(cases, convertedCases(d)...)
 			}
+			cases = append(cases, simpleCases()...)
 			cases = append(cases, oddHalfCases()...)
 			return append(joinedCases(), cases...) // these are few and fast: mutants of them fail early
 		},
@@ -61,7 +62,7 @@ func activationShapes() []linearShape {
 // epilogue is the same code for each storage of w, and takes pipelines of its own for each.
 func epilogueShapes(half int) []linearShape {
 	return slices.DeleteFunc(slices.Concat(linearShapes(), halfShapes(true)), func(s linearShape) bool {
-		of := max(slices.Index(backend.PlainDTypes(), s.w), slices.Index(backend.QuantizedDTypes(), s.w))
+		of := max(slices.Index(backend.PlainDTypes(), s.w), slices.Index(fully(backend.QuantizedDTypes()), s.w))
 		if s.transposed {
 			of++
 		}
@@ -316,7 +317,7 @@ func linearShapes() []linearShape {
 		{9, 96, 63}, {33, 128, 65}, {64, 64, 64}, {129, 32, 130}, {17, 768, 96}, {1, 64, 2305},
 		{6, 1120, 37}, {16, 96, 20}, {32, 64, 68},
 	} {
-		for _, d := range backend.QuantizedDTypes() {
+		for _, d := range fully(backend.QuantizedDTypes()) {
 			s := linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, noBias: i%3 == 2}
 			for _, s.layout = range []Layout{Layouts[i%len(Layouts)], Layouts[(i+1)%len(Layouts)]} {
 				shapes = append(shapes, s)
@@ -324,7 +325,7 @@ func linearShapes() []linearShape {
 		}
 	}
 	for _, l := range Layouts {
-		for _, d := range backend.QuantizedDTypes() {
+		for _, d := range fully(backend.QuantizedDTypes()) {
 			shapes = append(shapes, linearShape{rows: []int{2, 2, 3}, in: 96, out: 5, w: d, layout: l},
 				linearShape{rows: []int{2, 9}, in: 64, out: 67, w: d, layout: l})
 		}
@@ -366,7 +367,7 @@ func halfShapes(few bool) []linearShape {
 // roundedShapes round x. Most have as many rows as tiles need, for all else is as without it.
 func roundedShapes() []linearShape {
 	var shapes []linearShape
-	for _, d := range backend.DTypes(backend.Weights)[1:] {
+	for _, d := range fully(backend.DTypes(backend.Weights)[1:]) {
 		for i, n := range [][3]int{{1, 64, 7}, {33, 64, 68}, {70, 96, 133}, {40, 768, 36}} { // rows, in, out
 			shapes = append(shapes, linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, rounded: true, noBias: i == 2, layout: []Layout{exact, strided}[i/2]})
 		}
@@ -383,7 +384,7 @@ func roundedShapes() []linearShape {
 		shapes = append(shapes, linearShape{rows: []int{35}, in: 40, out: 44, w: backend.F16, rounded: true, transposed: transposed, layout: exact},
 			linearShape{rows: []int{34}, in: 33, out: 31, w: backend.BF16, rounded: true, transposed: transposed, layout: strided})
 	}
-	for _, d := range backend.DTypes(backend.Weights)[1:] { // rows are neighbours
+	for _, d := range fully(backend.DTypes(backend.Weights)[1:]) { // rows are neighbours
 		shapes = append(shapes, linearShape{rows: []int{18}, in: 64, out: 1, w: d, rounded: true, layout: exact, residual: true})
 	}
 	return shapes
@@ -410,7 +411,7 @@ func plainShapes() []linearShape {
 // blockShapes have activations in blocks. They are few, as plainShapes are.
 func blockShapes() []linearShape {
 	var shapes []linearShape
-	for _, d := range backend.QuantizedDTypes() {
+	for _, d := range fully(backend.QuantizedDTypes()) {
 		for i, n := range [][3]int{{1, 32, 1}, {1, 768, 65}, {3, 96, 33}, {1, 3072, 31}, {17, 64, 67}, {65, 128, 130}} { // rows, in, out
 			for _, l := range []Layout{exact, strided} {
 				shapes = append(shapes, linearShape{rows: n[:1:1], in: n[1], out: n[2], w: d, blocks: true, noBias: i%3 == 2, layout: l})
@@ -440,7 +441,7 @@ func randomLinear(r *rand.Rand) linearShape {
 	if s.w.Quantized() {
 		s.blocks = !s.rounded && r.IntN(2) == 0
 		s.converted = !s.rounded && !s.blocks && r.IntN(2) == 0
-		s.in, s.transposed = 32*(1+s.in/32), false
+		s.in, s.transposed = s.w.BlockLen()*(1+s.in/s.w.BlockLen()), false
 	}
 	if r.IntN(4) == 0 {
 		s.rows = append(s.rows[:1:1], 1+r.IntN(4))

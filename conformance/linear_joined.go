@@ -144,11 +144,11 @@ func joinedCases() []Case {
 			}
 		}
 	}
-	for _, d := range backend.DTypes(backend.Weights)[1:] {
+	for _, d := range fully(backend.DTypes(backend.Weights)[1:]) {
 		cases = append(cases, joinedShape{linearShape: one(96, 20, d), norm: "layernorm"}.joined(),
 			joinedShape{linearShape: one(768, 16, d), norm: "rmsnorm", heads: 2, cache: backend.F32}.joined())
 	}
-	for _, d := range backend.QuantizedDTypes() { // two blocks at a time, and activations in blocks
+	for _, d := range fully(backend.QuantizedDTypes()) { // two blocks at a time, and activations in blocks
 		cases = append(cases, joinedShape{linearShape: one(192, 20, d), norm: "layernorm"}.joined())
 		for i, cache := range backend.DTypes(backend.Caches) {
 			s := joinedShape{linearShape: one(192, 48, d), cache: cache, from: 16 * (i % 2), heads: 2 * (1 - i%2)}
@@ -193,7 +193,7 @@ func joinedCases() []Case {
 	for _, f := range []backend.Activation{backend.NoActivation, backend.GELUTanh} {
 		cases = append(cases, joinedShape{linearShape: one(64, 20, backend.F32), gate: backend.LinearGate{On: true, Func: f}}.joined())
 	}
-	for _, d := range backend.DTypes(backend.Weights)[1:] {
+	for _, d := range fully(backend.DTypes(backend.Weights)[1:]) {
 		cases = append(cases, joinedShape{linearShape: one(96, 36, d), norm: "rmsnorm", gate: backend.LinearGate{On: true, Func: backend.SiLU}}.joined())
 	}
 	for _, rows := range [][]int{{1, 1}, {2, 3}} {
@@ -226,7 +226,7 @@ func oddHalfCases() []Case {
 // normedRowCases have a norm of few rows, which a product may compute too.
 func normedRowCases() []Case {
 	var cases []Case
-	for _, d := range backend.DTypes(backend.Weights) {
+	for _, d := range fully(backend.DTypes(backend.Weights)) {
 		for i, rows := range [][]int{{1, 3}, {2, 1}} {
 			s := joinedShape{linearShape: linearShape{rows: rows, in: 96 + 64*i, out: 36, w: d, layout: exact, residual: i == 0}, norm: []string{"layernorm", "rmsnorm"}[i]}
 			cases = append(cases, s.joined())
@@ -310,7 +310,7 @@ func randomJoined(r *rand.Rand) joinedShape {
 	s := joinedShape{linearShape: linearShape{rows: []int{1, 1 + r.IntN(2)*r.IntN(5)}, in: 8 * (1 + r.IntN(200)), out: 8 * (1 + r.IntN(40)),
 		w: anyOf(r, backend.DTypes(backend.Weights)), noBias: r.IntN(2) == 0, layout: RandomLayout(r)}}
 	if s.w.Quantized() {
-		s.in, s.converted = 32*(1+r.IntN(60)), r.IntN(2) == 0
+		s.in, s.converted = s.w.BlockLen()*(1+r.IntN(1920/s.w.BlockLen())), r.IntN(2) == 0
 	}
 	s.rounded = s.w != backend.F32 && !s.converted && r.IntN(2) == 0
 	s.norm = []string{"", "layernorm", "rmsnorm"}[r.IntN(3)]

@@ -11,6 +11,7 @@ package conformance
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -78,14 +79,16 @@ func poisoned[O backend.Op](p Poison, what string, ls []Layout, build func(l Lay
 }
 
 // Put sets element i of a row of a case's tensor to v. A negative i counts from the end.
-// In a quantised type it sets the scale of the element's block.
+// In a quantised type it sets the scale of the element's block: see spoil.
 func Put(t backend.Tensor, row, i int, v float64) {
 	if i < 0 {
 		i += t.Dim(-1)
 	}
 	if t.DType.Quantized() { // the scale of its block
 		block := t.Buf.(*block).data[t.DType.Bytes(t.Row(row)+i/t.DType.BlockLen()*t.DType.BlockLen()):]
-		encode(backend.F16, block, 0, v)
+		var bits [2]byte
+		encode(backend.F16, bits[:], 0, v)
+		spoil(t.DType, block[:t.DType.BlockBytes()], binary.LittleEndian.Uint16(bits[:]))
 		return
 	}
 	encode(t.DType, t.Buf.(*block).data, t.Row(row)+i*t.Stride(-1), v)

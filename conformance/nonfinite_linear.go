@@ -121,7 +121,8 @@ func embeddingNonFinite() []Case {
 			ls, positions = rowLayouts[:1], backend.F16
 		}
 		cases = append(cases, poisoned(SameBits, fmt.Sprintf("tokens=%v,not finite", d), ls, func(l Layout) (*backend.Embedding, Fill) {
-			o := &backend.Embedding{Dst: l.Tensor(backend.F32, 2, 5, 64), Tokens: l.Tensor(d, 7, 64), Positions: l.Tensor(positions, 6, 64),
+			n := max(64, d.BlockLen())
+			o := &backend.Embedding{Dst: l.Tensor(backend.F32, 2, 5, n), Tokens: l.Tensor(d, 7, n), Positions: l.Tensor(positions, 6, n),
 				IDs: l.Ints(2, 5), At: l.places(2, 5)}
 			return o, func(*rand.Rand, int) {
 				Set(o.IDs, 0, 1, 2, 3, 4, 5, 6, 2)

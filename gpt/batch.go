@@ -80,7 +80,7 @@ func NewBatch(m *model.Model, o BatchOptions) (_ *Batch, err error) {
 	if o, err = o.complete(m); err != nil {
 		return nil, err
 	}
-	b := &Batch{steps: steps{m: m}, o: o, pool: newBlocks(o.Blocks)}
+	b := &Batch{steps: steps{m: m, size: o.Context}, o: o, pool: newBlocks(o.Blocks)}
 	for i := range o.Sequences {
 		b.free = append(b.free, o.Sequences-1-i)
 	}

@@ -200,7 +200,7 @@ func TestDraftedTypes(t *testing.T) {
 		"gpt2":  {Family: "gpt2", Layers: 2, Heads: 2, Width: 96, Context: 128, Vocab: 250},
 		"llama": {Family: "llama", Layers: 2, Heads: 4, KVHeads: 2, HeadSize: 32, Width: 64, Inner: 160, Context: 128, Vocab: 250},
 	} {
-		for _, d := range backend.DTypes(backend.Weights) {
+		for _, d := range backend.DTypes(backend.Targets) {
 			for _, activations := range []backend.DType{backend.None, backend.F32} {
 				m, err := gpt.Random(t.Context(), b, c.Complete(), gpt.LoadOptions{DType: d, Activations: activations}, 3)
 				if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 )
@@ -57,11 +58,18 @@ func TestLlamaDevices(t *testing.T) {
 // TestLlamaDemand holds what a Llama is said to need to what it takes, to the byte.
 func TestLlamaDemand(t *testing.T) {
 	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+		shapes := gpttest.FamilyShapes()
 		for _, c := range []struct {
-			dtype backend.DType
-			use   gpt.Use
-		}{{backend.F32, gpt.Use{Feeds: []int{1, 30}}}, {backend.Q8_0, gpt.Use{Context: 20, Cache: backend.F16, Feeds: []int{9}}}} {
-			config := gpttest.Llamas()["biases"]
+			dtype  backend.DType
+			use    gpt.Use
+			config model.Config
+		}{
+			{backend.F32, gpt.Use{Feeds: []int{1, 30}}, gpttest.Llamas()["biases"]},
+			{backend.Q8_0, gpt.Use{Context: 20, Cache: backend.F16, Feeds: []int{9}}, gpttest.Llamas()["biases"]},
+			{backend.F32, gpt.Use{Context: 60, Feeds: []int{9}}, shapes["gemma3"]},
+			{backend.Q8_0, gpt.Use{Feeds: []int{1, 30}}, shapes["phi3-longrope"]},
+		} {
+			config := c.config
 			a := gpttest.AccountOf(b)
 			_, err := gpt.Random(t.Context(), &crowded{a, 1, 1 << 40}, config, gpt.LoadOptions{DType: c.dtype, For: &c.use}, 1)
 			need := memoryError(t, err).Need

@@ -94,7 +94,7 @@ func (e *MemoryError) Error() string {
 	if e.DType != backend.None {
 		remedies = append(remedies, fmt.Sprintf("weights as %v", e.DType))
 	}
-	smaller := slices.DeleteFunc(backend.DTypes(backend.Weights), func(d backend.DType) bool { return d == backend.F32 })
+	smaller := slices.DeleteFunc(backend.DTypes(backend.Targets), func(d backend.DType) bool { return d == backend.F32 })
 	advice := fmt.Sprintf("take a smaller model or a smaller type of weights (%s), or choose another device", backend.JoinDTypes(smaller))
 	if e.Train {
 		advice = "training keeps them, their gradients and two means of those as f32: choose a smaller model, or another device"
@@ -171,7 +171,7 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 		}
 	}
 	if now := paper.Weights()[0].Tensor.DType; !o.Train {
-		for _, d := range backend.DTypes(backend.Weights) {
+		for _, d := range backend.DTypes(backend.Targets) {
 			if bitsOf(d) < bitsOf(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
 				e.DType = d
 				break

@@ -70,12 +70,7 @@ func (d *ModelDrafter) draft(ctx context.Context, text Draft, n int) (guesses []
 		return nil, nil // it is padding of the other model, which this one cannot read
 	}
 	// What it has read ahead counts as far as it was right.
-	same, read := 0, s.history[len(s.history)-s.cached:]
-	for same < min(len(read), len(window)-1) && read[same] == window[same] {
-		same++
-	}
-	s.rewind(same)
-	logits, err := s.Feed(ctx, window[same:]...)
+	logits, err := s.Feed(ctx, s.Resume(window)...)
 	if err != nil {
 		return nil, err
 	}

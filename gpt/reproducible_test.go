@@ -23,7 +23,7 @@ func TestReproducible(t *testing.T) {
 		"gpt2":  {Family: "gpt2", Layers: 2, Heads: 2, Width: 96, Context: 128, Vocab: 50},
 		"llama": {Family: "llama", Layers: 2, Heads: 4, KVHeads: 2, HeadSize: 32, Width: 64, Inner: 160, Context: 128, Vocab: 50},
 	} {
-		for _, d := range backend.DTypes(backend.Weights) {
+		for _, d := range backend.DTypes(backend.Targets) {
 			t.Run(name+"/"+d.String(), func(t *testing.T) {
 				var want []float32
 				var drawn []gpt.Token

@@ -81,7 +81,7 @@ func TestLong(t *testing.T) {
 		{backend.Q4_0, 77, []string{""}},
 	} {
 		config := model.Config{Family: "llama", Layers: test.layers, Heads: 16, KVHeads: 4, Width: 1024, Inner: 2816, Context: 2048, Vocab: 32000, TieEmbeddings: true,
-			Settings: &model.LlamaSettings{Activation: backend.SiLU, Theta: 10000}}
+			Settings: &model.DecoderSettings{Activation: backend.SiLU, Rope: model.Rope{Theta: 10000}}}
 		c, err := checkpoint.Random(config, 1)
 		if err != nil {
 			t.Fatal(err)

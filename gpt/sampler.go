@@ -93,7 +93,7 @@ type Sampler struct {
 	round      uint32      // counts the calls of Next
 	candidates []candidate // in the order of their ids
 	scratch    []candidate // of topK and topP, in another order
-	weights    []uint64    // of all tokens, by their ids
+	weights    []uint64    // of some tokens, by their ids
 	sums       []uint64    // of weights, of some tokens each
 	sample     []float32   // of topK: some of the logits
 	finder     draw.Finder

@@ -5,6 +5,7 @@ package gpt
 
 import (
 	"math"
+	"slices"
 
 	"caldera/backend"
 	"caldera/gpt/internal/draw"
@@ -20,24 +21,22 @@ func (s *Sampler) unfiltered(n int) bool {
 
 // chooseWhole draws from all of logits, the token after so many draws.
 func (s *Sampler) chooseWhole(logits []float32, draws uint32) int {
-	if len(s.weights) < len(logits) {
-		s.weights = make([]uint64, len(logits))
-	}
-	total, best := uint64(0), backend.SampleValue(s.best)
+	total := uint64(0)
 	s.sums = s.sums[:0]
 	for from := 0; from < len(logits); from += wholeBlock {
-		to := min(from+wholeBlock, len(logits))
-		s.sums = append(s.sums, draw.Weights(s.weights[from:to], logits[from:to], best, s.words.Scale))
+		s.sums = append(s.sums, s.weigh(logits, from))
 		total += s.sums[len(s.sums)-1]
 	}
 	u := s.words.SampleRandom(draws, total)
-	s.choice = 0
+	from := 0
 	for i := 0; u >= s.sums[i]; i++ { // u is less than the sum
 		u -= s.sums[i]
-		s.choice += wholeBlock
+		from += wholeBlock
 	}
-	for u >= s.weights[s.choice] {
-		u -= s.weights[s.choice]
+	s.weigh(logits, from)
+	s.choice = from
+	for u >= s.weights[s.choice-from] {
+		u -= s.weights[s.choice-from]
 		s.choice++
 	}
 	if len(s.logits) == 0 || &s.logits[0] != &logits[0] { // the caller's, who may change them
@@ -45,6 +44,13 @@ func (s *Sampler) chooseWhole(logits []float32, draws uint32) int {
 	}
 	s.drawn, s.whole = nil, s.logits
 	return s.choice
+}
+
+// weigh sets weights to those of the tokens of a block, and returns their sum. Weights of all tokens would fill a cache.
+func (s *Sampler) weigh(logits []float32, from int) (sum uint64) {
+	logits = logits[from:min(from+wholeBlock, len(logits))]
+	s.weights = slices.Grow(s.weights[:0], wholeBlock)[:len(logits)]
+	return draw.Weights(s.weights, logits, backend.SampleValue(s.best), s.words.Scale)
 }
 
 // listWhole sets drawn to what chooseWhole drew from.
@@ -55,11 +61,14 @@ func (s *Sampler) listWhole() {
 	s.drawn = s.candidates[:0]
 	chosen := s.choice
 	for id, logit := range s.whole {
+		if id%wholeBlock == 0 {
+			s.weigh(s.whole, id)
+		}
 		if id == chosen {
 			s.choice = len(s.drawn)
 		}
 		if logit >= -math.MaxFloat32 {
-			s.drawn = append(s.drawn, candidate{int32(id), keyOf(logit), s.weights[id]})
+			s.drawn = append(s.drawn, candidate{int32(id), keyOf(logit), s.weights[id%wholeBlock]})
 		}
 	}
 	s.candidates, s.whole = s.drawn, nil

@@ -34,7 +34,6 @@ type Session struct {
 	steps
 	history []int // all tokens since the start or Reset, also those that left the context
 	cached  int   // how many of them, the latest, are in the cache
-	size    int   // positions that the cache holds
 	watch   []string
 	logits  []float32
 	rows    []float32 // scores after guesses, [tokens, vocab]
@@ -59,7 +58,7 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 	if size < 1 || size > m.Context {
 		return nil, fmt.Errorf("context size %d: this model can have 1 to %d positions", size, m.Context)
 	}
-	s := &Session{steps: steps{m: m, edit: o.Edit}, size: size, watch: o.Watch, logits: make([]float32, m.Vocab)}
+	s := &Session{steps: steps{m: m, edit: o.Edit, size: size}, watch: o.Watch, logits: make([]float32, m.Vocab)}
 	var err error
 	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+3*min(MaxChunk, ceilPow2(size))); err != nil {
 		return nil, err
@@ -80,6 +79,18 @@ func (s *Session) Tokens() []int { return slices.Clone(s.history[len(s.history)-
 
 // Reset forgets all tokens.
 func (s *Session) Reset() { s.history, s.cached = s.history[:0], 0 }
+
+// Resume keeps the tokens of the context that ids begin with, forgets the others, and returns
+// the ids that are still to be fed. It forgets one more where none would be left: what follows
+// ids is known only once the last of them is read.
+func (s *Session) Resume(ids []int) (rest []int) {
+	same, read := 0, s.history[len(s.history)-s.cached:]
+	for same < min(len(read), len(ids)-1) && read[same] == ids[same] {
+		same++
+	}
+	s.rewind(same)
+	return ids[same:]
+}
 
 // Feed appends tokens to the sequence and returns the score of every token
 // that could come next, [vocab], valid until the next call. It stops between

@@ -250,3 +250,37 @@ func TestSessionWithoutMemory(t *testing.T) {
 		}
 	}
 }
+
+// TestResume keeps what a session has read of a text, and gives the same scores as one that
+// reads all of it.
+func TestResume(t *testing.T) {
+	m := gpttest.Load(t, gpttest.OpenCPU(t), "testdata/gpt2-tiny", backend.F32)
+	s := gpttest.NewSession(t, m, 0)
+	feed := func(ids ...int) []float32 {
+		t.Helper()
+		logits, err := s.Feed(t.Context(), ids...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return logits
+	}
+	feed(1, 2, 3, 4, 5)
+	for _, c := range []struct{ ids, rest []int }{
+		{[]int{1, 2, 3, 4, 5, 6, 7}, []int{6, 7}},
+		{[]int{1, 2, 9, 4}, []int{9, 4}},
+		{[]int{1, 2, 9, 4}, []int{4}}, // what follows it is known once it is read again
+		{[]int{1, 2}, []int{2}},
+		{[]int{8, 2}, []int{8, 2}},
+		{[]int{8}, []int{8}},
+	} {
+		rest := s.Resume(c.ids)
+		if !slices.Equal(rest, c.rest) || s.Len() != len(c.ids)-len(rest) {
+			t.Fatalf("%d: %d are left to be read behind %d tokens, expected %d", c.ids, rest, s.Len(), c.rest)
+		}
+		got := feed(rest...)
+		gpttest.CheckNear(t, "scores", got, gpttest.Feed(t, m, c.ids...), 1e-5)
+		if !slices.Equal(s.Tokens(), c.ids) {
+			t.Errorf("the session has %d, expected %d", s.Tokens(), c.ids)
+		}
+	}
+}

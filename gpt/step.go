@@ -17,6 +17,7 @@ type steps struct {
 	m      *model.Model
 	cache  model.Cache
 	table  backend.Tensor // as in nn.Places
+	size   int            // positions that a sequence can have
 	inputs backend.Tensor // i32, of a step: ids, sequences, positions, the rows to score, the slots that these are drawn for
 	edit   nn.Edit
 	draws  *draws // where steps draw tokens; nil until one does
@@ -84,7 +85,7 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 	})
 	n := size.tokens()
 	ids, at := stepTensors(s.inputs, n)
-	at.Table, at.Single = s.table, size.single
+	at.Table, at.Single, at.Context = s.table, size.single, s.size
 	x := s.m.Forward(t, ids, at, s.cache) // [1, tokens, width]
 	if size.picks() {
 		x = t.Pick(x, s.inputs.Slice(-1, 3*n, 3*n+size.scored)) // [1, scored, width]

@@ -180,7 +180,7 @@ func (tr *Trainer) record() (err error) {
 // forward writes how surprising each target is, [batch, time].
 func (tr *Trainer) forward(t *nn.Tape) backend.Tensor {
 	x := t.Norm(tr.m.Final(), tr.m.Forward(t, tr.ids, tr.at, nil)) // [batch, time, width]
-	return t.Keep(t.CrossEntropy(model.Head(tr.m), x, tr.targets, tr.o.Chunk))
+	return t.Keep(t.CappedCrossEntropy(tr.m.SoftCap(), model.Head(tr.m), x, tr.targets, tr.o.Chunk))
 }
 
 // finish writes the norm of the gradients, [2], and how weights follow them; in

@@ -59,7 +59,7 @@ type AttentionOptions struct {
 	// Weighted multiplies probabilities by the length of the vector that the head writes
 	// to the stream for the value there, ‖Out_h · v‖: a head may look at a place, and
 	// take next to nothing from it. (Kobayashi et al. 2020, "Attention is Not Only a
-	// Weight", arXiv:2004.10102)
+	// Weight", arXiv:2004.10102) A norm of what attention writes comes behind that.
 	Weighted bool
 
 	Position  *int // whose pairs are listed, below 0 from the end; nil: of all positions but the first, which can look at itself alone

@@ -20,7 +20,9 @@ import (
 //
 //	(c − mean(c)) / Scale · gain · unembedding[token]
 //
-// (RMSNorm subtracts no mean). The rows add up to the score, but for rounding.
+// (RMSNorm subtracts no mean). The rows add up to the score, but for rounding. A norm of
+// what attention writes is taken for linear likewise. Where scores are bounded by a
+// soft-cap, they are taken apart as they are before that.
 type Attribution struct {
 	Position int              `json:"position"`
 	Token    Token            `json:"token"`   // whose score it is
@@ -28,7 +30,7 @@ type Attribution struct {
 	Scale    Float            `json:"scale"`   // √(variance + ε) of the last stream, or √(mean square + ε) for RMSNorm
 	Rows     []AttributionRow `json:"rows"`
 	Sum      Float            `json:"sum"`   // of the rows
-	Score    Float            `json:"score"` // as the model computed it
+	Score    Float            `json:"score"` // as the model computed it, before a soft-cap
 }
 
 // AttributionRow is a part of the model, and what it added to the score.
@@ -87,8 +89,8 @@ func (in *Inspector) Attribution(ctx context.Context, ids []int, o AttributionOp
 		if token < 0 {
 			token = topOf(scores, 1)[0]
 		}
-		if a.Score = Float(scores[token]); o.Against >= 0 {
-			a.Score -= Float(scores[o.Against])
+		if a.Score = in.uncapped(scores[token]); o.Against >= 0 {
+			a.Score -= in.uncapped(scores[o.Against])
 		}
 		return nil
 	}); err != nil {
@@ -117,6 +119,15 @@ func (in *Inspector) Attribution(ctx context.Context, ids []int, o AttributionOp
 	return a, nil
 }
 
+// uncapped is a score as it was before the soft-cap of the model, if it has one.
+func (in *Inspector) uncapped(score float32) Float {
+	cap := float64(in.Model.SoftCap())
+	if cap == 0 {
+		return Float(score)
+	}
+	return Float(cap * math.Atanh(float64(score)/cap))
+}
+
 // rounds reports whether products of the model round what they multiply.
 func (in *Inspector) rounds() bool {
 	return in.Model.Rounding().Quantized() && slices.ContainsFunc(in.Model.Weights(), func(w model.Weight) bool { return w.Tensor.DType.Quantized() })
@@ -141,6 +152,19 @@ func (in *Inspector) attribute(a *Attribution, run *Run, at int, d *direction) e
 		if err != nil {
 			return err
 		}
+		bias, err := in.vector(in.weight(model.Bias, model.Output, i), 0)
+		if err != nil {
+			return err
+		}
+		norm, err := in.after(model.Output, i)
+		if err != nil {
+			return err
+		}
+		if norm != nil {
+			factors := norm.factors(sumOf(append(widen(heads), bias...), in.Model.Width))
+			times(heads, factors)
+			times(bias, factors)
+		}
 		row := AttributionRow{Part: PartAttention, Block: i}
 		for h := range in.Model.Heads {
 			worth := Float(d.worth(widen(heads[h*in.Model.Width : (h+1)*in.Model.Width])))
@@ -148,10 +172,6 @@ func (in *Inspector) attribute(a *Attribution, run *Run, at int, d *direction) e
 			row.Score += worth
 		}
 		a.Rows = append(a.Rows, row)
-		bias, err := in.vector(in.weight(model.Bias, model.Output, i), 0)
-		if err != nil {
-			return err
-		}
 		if bias != nil {
 			add(PartAttentionBias, i, bias)
 		}

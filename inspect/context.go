@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -235,16 +236,28 @@ func (in *Inspector) move(ctx context.Context, t, other *contextText, i int, val
 	if err != nil {
 		return nil, err
 	}
+	var bias []float32
+	if x := in.weight(model.Bias, model.Output, i).Tensor; x != nil {
+		bias = make([]float32, m.Width)
+		if err := backend.GetF32(m.Backend, *x, bias); err != nil {
+			return nil, err
+		}
+	}
+	norm, err := in.after(model.Output, i)
+	if err != nil {
+		return nil, err
+	}
+	if norm != nil {
+		factors := norm.factors(sumOf(append(slices.Clone(written), bias...), m.Width))
+		times(written, factors)
+		times(bias, factors)
+	}
 	b := &ContextBlock{Block: i, MLP: of(t.run.Value("blocks.%d.mlp.output", i).Row(0))}
 	for j, w := range weights {
 		b.Positions = append(b.Positions, ContextMove{Float(w), of(written[j*m.Width : (j+1)*m.Width])})
 	}
-	if bias := in.weight(model.Bias, model.Output, i).Tensor; bias != nil {
-		values := make([]float32, m.Width)
-		if err := backend.GetF32(m.Backend, *bias, values); err != nil {
-			return nil, err
-		}
-		move := of(values)
+	if bias != nil {
+		move := of(bias)
 		b.Bias = &move
 	}
 	return b, nil

@@ -142,12 +142,30 @@ func (in *Inspector) checkMLP(ids []int, o MLPOptions) (position int, err error)
 }
 
 // gated reports whether the MLPs of the model have gates.
-func (in *Inspector) gated() bool { return in.weight(model.Gate, 0, 0).Tensor != nil }
+func (in *Inspector) gated() bool {
+	return in.weight(model.Gate, 0, 0).Tensor != nil || in.weight(model.GateUp, 0, 0).Tensor != nil
+}
 
 // answers tells of the answers of a layer, whose sum is output, but for the bias.
 func (in *Inspector) answers(ctx context.Context, layer int, values, output []float32, o MLPOptions) (*MLPLayer, error) {
 	down := *in.weight(model.Down, 0, layer).Tensor
-	lengths, err := in.columnLengths(ctx, down)
+	norm, err := in.after(model.Down, layer)
+	if err != nil {
+		return nil, err
+	}
+	var factors []float64 // of what the neurons write
+	if norm != nil {
+		written, err := in.multiply(ctx, fmt.Sprintf("blocks.%d.mlp.written", layer), down, values)
+		if err != nil {
+			return nil, err
+		}
+		bias, err := in.vector(in.weight(model.Bias, model.Down, layer), 0)
+		if err != nil {
+			return nil, err
+		}
+		factors = norm.factors(sumOf(append(widen(written), bias...), len(written)))
+	}
+	lengths, err := in.columnLengths(ctx, down, factors)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +179,7 @@ func (in *Inspector) answers(ctx context.Context, layer int, values, output []fl
 		}
 	}
 	neurons := topOf(order, o.Neurons)
-	columns, writes, err := in.writes(ctx, layer, down, neurons, o.Tokens)
+	columns, writes, err := in.writes(ctx, layer, down, factors, neurons, o.Tokens)
 	if err != nil {
 		return nil, err
 	}
@@ -178,11 +196,14 @@ func (in *Inspector) answers(ctx context.Context, layer int, values, output []fl
 }
 
 // writes returns columns of a layer's down-projection, as rows, and which tokens they
-// raise and lower.
-func (in *Inspector) writes(ctx context.Context, layer int, down backend.Tensor, neurons []int, tokens int) ([]float32, []Writes, error) {
+// raise and lower. Each number of a column is multiplied by its factor, if there are any.
+func (in *Inspector) writes(ctx context.Context, layer int, down backend.Tensor, factors []float64, neurons []int, tokens int) ([]float32, []Writes, error) {
 	columns, err := in.columns(fmt.Sprintf("blocks.%d.mlp.columns", layer), down, neurons)
 	if err != nil {
 		return nil, nil, err
+	}
+	if factors != nil {
+		times(columns, factors)
 	}
 	list := make([]Writes, len(neurons))
 	for i := range list {
@@ -252,7 +273,15 @@ func (in *Inspector) MLPNeuron(ctx context.Context, ids []int, o MLPNeuronOption
 	}
 	u.Strongest = append(u.Strongest, topOf(order, o.Positions)...)
 	down := *in.weight(model.Down, 0, o.Layer).Tensor
-	columns, writes, err := in.writes(ctx, o.Layer, down, []int{o.Neuron}, o.Tokens)
+	norm, err := in.after(model.Down, o.Layer)
+	if err != nil {
+		return nil, err
+	}
+	var gain []float64 // what the norm divides by differs from position to position
+	if norm != nil {
+		gain = norm.gain
+	}
+	columns, writes, err := in.writes(ctx, o.Layer, down, gain, []int{o.Neuron}, o.Tokens)
 	if err != nil {
 		return nil, err
 	}

@@ -146,9 +146,10 @@ func (in *Inspector) columns(name string, w backend.Tensor, which []int) ([]floa
 	return out, backend.GetF32(in.Model.Backend, y, out)
 }
 
-// columnLengths returns the length of each column of a matrix [out, in]. The matrix
-// passes through the host in pieces.
-func (in *Inspector) columnLengths(ctx context.Context, w backend.Tensor) ([]float64, error) {
+// columnLengths returns the length of each column of a matrix [out, in], each number of
+// which is multiplied by its factor, if there are any. The matrix passes through the host
+// in pieces.
+func (in *Inspector) columnLengths(ctx context.Context, w backend.Tensor, factors []float64) ([]float64, error) {
 	sums := make([]float64, w.Dim(-1))
 	transposed := w.Stride(-1) != 1
 	if transposed { // it lies in memory column by column
@@ -166,11 +167,14 @@ func (in *Inspector) columnLengths(ctx context.Context, w backend.Tensor) ([]flo
 			return nil, err
 		}
 		for i, v := range part[:n*width] {
-			c := i % width
+			c, row, x := i%width, from+i/width, float64(v)
 			if transposed {
-				c = from + i/width
+				c, row = row, c
 			}
-			sums[c] += float64(v) * float64(v)
+			if factors != nil {
+				x *= factors[row]
+			}
+			sums[c] += x * x
 		}
 	}
 	for i, s := range sums {

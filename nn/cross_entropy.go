@@ -19,6 +19,11 @@ type loss struct {
 // Gradients are those of the mean over all targets, times the share of the
 // tape's Training.
 func (t *Tape) CrossEntropy(head Linear, x, targets Tensor, chunk int) Tensor {
+	return t.CappedCrossEntropy(0, head, x, targets, chunk)
+}
+
+// CappedCrossEntropy is CrossEntropy of scores that have a soft-cap: see [Tape.SoftCap].
+func (t *Tape) CappedCrossEntropy(cap float32, head Linear, x, targets Tensor, chunk int) Tensor {
 	x = t.contiguous(x)
 	rows, width := x.Rows(), x.Dim(-1)
 	l := loss{losses: t.tensor(backend.F32, targets.Shape[:]...), x: x}
@@ -36,12 +41,21 @@ func (t *Tape) CrossEntropy(head Linear, x, targets Tensor, chunk int) Tensor {
 		scores := t.padded(backend.F32, [4]int{1, 1, end - r, w.Dim(-2)})
 		op := &backend.Linear{Dst: scores, X: part, W: w, Bias: head.Bias, Rounded: t.rounded(w, part)}
 		t.add(op)
+		capped := scores // which become their gradient
+		if cap != 0 {
+			capped = t.padded(backend.F32, scores.Shape)
+			t.add(&backend.SoftCap{Dst: capped, X: scores, Cap: cap})
+		}
 		t.add(&backend.CrossEntropy{
-			Loss: losses.Slice(-1, r, end), X: scores, Targets: labels.Slice(-1, r, end), LossScale: t.training.LossScale, Scale: scale,
+			Loss: losses.Slice(-1, r, end), X: capped, Targets: labels.Slice(-1, r, end), LossScale: t.training.LossScale, Scale: scale,
 		})
 		if t.params != nil {
-			dx := l.dx.Reshape(rows, width).Slice(-2, r, end)
-			if err := t.linearBackward(op, dx, scores, t.params.grad(w), t.params.grad(head.Bias)); err != nil {
+			dx, dy := l.dx.Reshape(rows, width).Slice(-2, r, end), capped
+			if cap != 0 {
+				dy = t.padded(backend.F32, scores.Shape)
+				t.add(&backend.SoftCapBackward{DX: dy, X: scores, DY: capped, Cap: cap})
+			}
+			if err := t.linearBackward(op, dx, dy, t.params.grad(w), t.params.grad(head.Bias)); err != nil {
 				t.fail(fmt.Errorf("cross entropy: %w", err))
 			}
 		}

@@ -12,6 +12,15 @@ type Linear struct {
 	Bias Tensor // [out], or absent
 }
 
+// Rows is the part of l that gives the outputs from one to another.
+func (l Linear) Rows(from, to int) Linear {
+	l.W = l.W.Slice(-2, from, to)
+	if !l.Bias.Absent() {
+		l.Bias = l.Bias.Slice(-1, from, to)
+	}
+	return l
+}
+
 // Linear maps each vector of x from in to out numbers.
 func (t *Tape) Linear(l Linear, x Tensor) Tensor {
 	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), l.W.Dim(-2))

@@ -18,6 +18,24 @@ type Places struct {
 	// The others of a row of ids are of one sequence, at consecutive positions, with padding
 	// at most behind them. If it is not 0 or all of a row, there is one row.
 	Single int
+
+	// Context is how many positions a sequence can have, where that is less than its cache
+	// has room for. 0: as many.
+	Context int
+}
+
+// Positions is how many positions a sequence of x, [batch, time, …], can have, whose keys
+// are in a cache, or in none.
+func (p Places) Positions(x, cache Tensor) int {
+	switch {
+	case p.Context > 0:
+		return p.Context
+	case cache.Absent():
+		return x.Dim(-2)
+	case !p.Table.Absent():
+		return p.Table.Dim(-1) * cache.Dim(-2)
+	}
+	return cache.Dim(-2)
 }
 
 // NewPlaces returns the places of batch whole sequences of time tokens: row b of ids is

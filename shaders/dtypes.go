@@ -13,6 +13,9 @@ import (
 // include/blocks/ those of weights in blocks of 32 or more elements with a scale,
 // include/activations/ those of activations in such blocks. Its name in capitals is the macro that chooses it. From the files follow
 // the rows of the table here, and include/dtypes.glsl, which go generate writes.
+//
+// A type of blocks/ defines how four elements are read, NAME_AT, and how 32 are, name_group: with that it is complete. One that
+// also defines how eight are (NAME_EIGHT and its neighbours, see q4_0.glsl) has kernels that read these.
 
 //go:embed include/pairs include/blocks include/activations
 var types embed.FS
@@ -20,6 +23,7 @@ var types embed.FS
 var (
 	pairs       = macros("pairs")
 	blocks      = macros("blocks")
+	eights      = slices.DeleteFunc(slices.Clone(blocks), func(t string) bool { return !strings.Contains(content("blocks", t), "#define "+t+"_EIGHT ") })
 	activations = macros("activations")
 )
 
@@ -33,6 +37,15 @@ func macros(folder string) (list []string) {
 		list = append(list, strings.ToUpper(strings.TrimSuffix(path.Base(name), ".glsl")))
 	}
 	return list
+}
+
+// content is the text of a type's file.
+func content(folder, macro string) string {
+	data, err := types.ReadFile(path.Join("include", folder, strings.ToLower(macro)+".glsl"))
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
 }
 
 // DTypes are the macros of all storage types beside f32.
@@ -51,7 +64,8 @@ func Include() string {
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
-//	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
+//	GROUP               of a type of blocks/ whose eights are not read
+//	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/ whose eights are read
 `)
 	one := func(folder, kind, macro string, functions ...string) {
 		var chosen []string
@@ -78,6 +92,10 @@ func Include() string {
 		one("pairs", "PAIRS", macro, "PAIR", "WIDEN", "ROUND")
 	}
 	for _, macro := range blocks {
+		if !slices.Contains(eights, macro) {
+			one("blocks", "BLOCKS", macro, "BLOCK_AT", "GROUP")
+			continue
+		}
 		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "TEXELS", "UNPACK", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
 	}
 	for _, macro := range activations {
@@ -98,6 +116,7 @@ func dtypeRows() []Variant {
 	}
 	plain := append([]string{""}, pairs...)
 	any := append(plain, blocks...)
+	fast := append(append([]string{""}, pairs...), eights...)
 
 	rows("attention", attention, AttentionPush{}, plain, "X4")
 	for _, t := range plain {
@@ -130,12 +149,12 @@ func dtypeRows() []Variant {
 	rows("linear", linear, LinearPush{}, any, "X4")
 	rows("linear", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
-	for _, w := range any[1:] {
+	for _, w := range fast[1:] {
 		all = append(all, matrixRow("linear_matrix", w, linear, LinearPush{}))
 	}
 
 	// Few rows of x: w is read once, row by row …
-	rows("linear_vec", linear, LinearPush{}, any, "X4", "SUBGROUP", "X4 SUBGROUP")
+	rows("linear_vec", linear, LinearPush{}, fast, "X4", "SUBGROUP", "X4 SUBGROUP")
 	rows("linear_vec", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
 	// One row of x on a GPU, with what comes before the product and behind it.
@@ -145,7 +164,7 @@ func dtypeRows() []Variant {
 			all = append(all, row("linear_one", operands+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", slices.Concat(bindings, places), LinearOnePlacesPush{}))
 		}
 	}
-	for _, w := range any {
+	for _, w := range fast {
 		one(w, linearOne)
 	}
 
@@ -153,6 +172,10 @@ func dtypeRows() []Variant {
 		for _, x := range activations {
 			rows("linear", linear, LinearPush{}, []string{w + " X_" + x})
 			rows("linear_vec", linear, LinearPush{}, []string{w + " X_" + x})
+			if !slices.Contains(eights, w) {
+				rows("linear_vec", linear, LinearPush{}, []string{w}, "X4 SUBGROUP")
+				continue
+			}
 			rows("linear_rows", linear, LinearPush{}, []string{w + " X_" + x, w + " X_" + x + " DOT"})
 			one(w+" X_"+x+" DOT", linear) // of blocks there is no norm
 			one(w+" TO_"+x+" DOT", linearOne)
@@ -160,15 +183,20 @@ func dtypeRows() []Variant {
 	}
 
 	// … for several rows on a GPU …
-	rows("linear_rows", linear, LinearPush{}, any, "X4")
+	rows("linear_rows", linear, LinearPush{}, fast, "X4")
 	rows("linear_rows", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
-	for _, w := range any {
+	for _, w := range fast {
 		all = append(all, row("linear_rows", w+" X4 NORM SUBGROUP", linearOne, LinearNormPush{}))
 	}
 
 	// … and on a driver that computes on the CPU …
 	for _, w := range blocks {
+		if !slices.Contains(eights, w) {
+			all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
+		}
+	}
+	for _, w := range eights {
 		all = append(all, row("linear_texel", w+" X_TEXEL", linearXTexel, LinearPush{}))
 		all = append(all, row("linear_lanes", w+" X_TEXEL WORDS SUBGROUP", linearTexel, LinearPush{}))
 	}

@@ -16,7 +16,11 @@ layout(constant_id = 4) const uint ROWS = 8;  // at most 8
 layout(constant_id = 5) const uint OUTS = 16; // at most 16, even
 layout(constant_id = 6) const uint STEPS = 2; // at most 2: the fours of each row that a lane takes at once; rows are a whole number of these of all lanes
 
-#ifdef BLOCKS
+#if defined(GROUP)
+#define N 8u // fours that a lane takes at once: a group of a block
+#define B(j, i) b##j.numbers[i]
+#define SCALED(b, v) v
+#elif defined(BLOCKS)
 // texels are those in which the block lies that begins at 16-bit word h.
 Texels texels(uint h) {
 	Texels t;
@@ -82,7 +86,8 @@ void main() {
 			}
 		}
 		// All is asked for before any of it is waited for: w comes from memory.
-#ifdef BLOCKS
+#if defined(GROUP) // which is read where it is unpacked
+#elif defined(BLOCKS)
 		Texels t[16];
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			t[o] = texels(BLOCK(at_w[o], k));
@@ -96,7 +101,9 @@ void main() {
 		}
 #endif
 		[[unroll]] for (uint o = 0; o < OUTS; o += 2) { // two outputs share what is read of x
-#ifdef BLOCKS
+#if defined(GROUP)
+			Group b0 = GROUP(w, at_w[o], k), b1 = GROUP(w, at_w[o + 1], k);
+#elif defined(BLOCKS)
 			Block b0 = UNPACK(BLOCK(at_w[o], k), t[o]), b1 = UNPACK(BLOCK(at_w[o + 1], k), t[o + 1]);
 #endif
 			[[unroll]] for (uint r = 0; r < ROWS; r++) {

@@ -188,6 +188,22 @@ type ActivateBackwardPush struct {
 	N            uint32 // length of a row
 }
 
+// SoftCapPush is for softcap.comp.
+type SoftCapPush struct {
+	Dst, X       View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+	Cap          float32
+}
+
+// SoftCapBackwardPush is for softcap_backward.comp.
+type SoftCapBackwardPush struct {
+	Dx, X, Dy    View
+	Rows, N1, N2 uint32
+	N            uint32 // length of a row
+	Cap          float32
+}
+
 // GlobalNormPush is for global_norm.comp.
 type GlobalNormPush struct {
 	Dst, X, N uint32 // N: elements of x, a piece

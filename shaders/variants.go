@@ -271,6 +271,12 @@ var Variants = append([]Variant{
 
 	row("selftest", "", []Binding{out("dst")}, nil), // not an op: see its file
 
+	row("softcap", "", oneOperand, SoftCapPush{}),
+	row("softcap", "X4", oneOperand, SoftCapPush{}),
+
+	row("softcap_backward", "", activateBackward, SoftCapBackwardPush{}),
+	row("softcap_backward", "X4", activateBackward, SoftCapBackwardPush{}),
+
 	row("softmax", "", oneOperand, RowsPush{}),
 
 	row("sum_rows", "", oneOperand, SumRowsPush{}), // not an op: see its file

@@ -20,8 +20,17 @@ type integers struct {
 
 // integerFormats are the types of weights that are multiplied so. With others blocks of x are converted to f32.
 var integerFormats = map[backend.DType]*qgemm.Format{
-	backend.Q8_0: &qgemm.Q8_0,
-	backend.Q4_0: &qgemm.Q4_0,
+	backend.Q8_0:   &qgemm.Q8_0,
+	backend.Q4_0:   &qgemm.Q4_0,
+	backend.Q4_1:   &qgemm.Q4_1,
+	backend.Q5_0:   &qgemm.Q5_0,
+	backend.Q5_1:   &qgemm.Q5_1,
+	backend.Q4_K:   &qgemm.Q4_K,
+	backend.Q5_K:   &qgemm.Q5_K,
+	backend.Q6_K:   &qgemm.Q6_K,
+	backend.IQ4_NL: &qgemm.IQ4_NL,
+	backend.IQ4_XS: &qgemm.IQ4_XS,
+	backend.MXFP4:  &qgemm.MXFP4,
 }
 
 // linearIntegers runs a product with weights of a format.

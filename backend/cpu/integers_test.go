@@ -24,8 +24,8 @@ func TestIntegerRows(t *testing.T) {
 		}
 	}
 	for _, n := range [][3]int{{1, 768, 300}, {7, 64, 50}, {70, 160, 131}, {300, 32, 20}} { // rows, in, out; the last by rows
-		rows, in, out := n[0], n[1], n[2]
 		for _, d := range backend.QuantizedDTypes() {
+			rows, in, out := n[0], (n[1]+d.BlockLen()-1)/d.BlockLen()*d.BlockLen(), n[2]
 			for what := range 4 {
 				b := open(t)
 				x, w, bias := tensor(t, b, backend.Q8_A, rows, in), tensor(t, b, d, out, in), tensor(t, b, backend.F32, out)

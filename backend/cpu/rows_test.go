@@ -13,7 +13,7 @@ import (
 // it hold, NaN too, for every number of rows that has kernels of its own, and one more.
 func TestRows(t *testing.T) {
 	b := open(t)
-	const in, out = 96, 37
+	const out = 37
 	r := rand.New(rand.NewPCG(1, 2))
 	numbers := func(n int) []float32 {
 		x := make([]float32, n)
@@ -29,6 +29,7 @@ func TestRows(t *testing.T) {
 		}
 	}
 	for _, d := range backend.DTypes(backend.Weights) {
+		in := max(96, d.BlockLen())
 		for _, transposed := range []bool{false, true} {
 			if d.Quantized() && transposed {
 				continue

@@ -30,6 +30,8 @@ func init() { // it refers to functions that refer to it
 		"gated_activation":          {op: "a gated activation", try: tryElements},
 		"gated_activation_backward": {op: "the gradient of a gated activation", try: tryElements},
 		"round":                     {op: "rounding to f16", try: tryElements},
+		"softcap":                   {op: "a soft-cap", try: tryElements},
+		"softcap_backward":          {op: "the gradient of a soft-cap", try: tryElements},
 		"scale":                     {op: "a product with a factor", try: tryElements},
 		"dropout":                   {op: "dropout", try: tryElements},
 

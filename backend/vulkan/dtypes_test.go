@@ -10,6 +10,16 @@ import (
 	"caldera/shaders"
 )
 
+// everyKernel are the dtypes of weights for which all kernels have variants, f32 first.
+func everyKernel() []backend.DType {
+	return slices.DeleteFunc(backend.DTypes(backend.Weights), func(d backend.DType) bool { return d.Quantized() && !takesEights(d) })
+}
+
+// blocksOfEights are those of blocks.
+func blocksOfEights() []backend.DType {
+	return slices.DeleteFunc(everyKernel(), func(d backend.DType) bool { return !d.Quantized() })
+}
+
 // TestDTypes holds the shaders' list of storage types to the table of dtypes, which
 // package shaders does not know.
 func TestDTypes(t *testing.T) {

@@ -122,13 +122,14 @@ func (e *encoder) operand(t backend.Tensor, a backend.Access) (b binding, base u
 }
 
 // elements converts n bytes to elements of t's dtype. For a quantised dtype it
-// converts to 16-bit words, because a binding may begin in the middle of a block.
+// converts to 16-bit words, because a binding may begin in the middle of a block, or
+// leaves bytes where blocks are of bytes alone.
 func elements(t backend.Tensor, n uint64) uint32 {
 	switch {
 	case t.Absent():
 		return 0
 	case t.DType.Quantized():
-		return uint32(n / 2)
+		return uint32(n / uint64(min(2, t.DType.Unit())))
 	}
 	return uint32(n / uint64(t.DType.BlockBytes()))
 }

@@ -239,6 +239,11 @@ func linearTexel(e *encoder, o *linearOp) bool {
 // linearXTexel reports whether x can be read as texels, beside a w of which the texture
 // unit does not know the dtype.
 func linearXTexel(e *encoder, o *linearOp) bool {
+	return (!o.w.DType.Quantized() || takesEights(o.w.DType)) && xInTexels(e, o)
+}
+
+// xInTexels is linearXTexel for kernels that read any w.
+func xInTexels(e *encoder, o *linearOp) bool {
 	if _, ok := texelsOf[o.w.DType]; ok || o.x.DType != backend.F32 {
 		return false
 	}
@@ -247,14 +252,20 @@ func linearXTexel(e *encoder, o *linearOp) bool {
 	return ok && x.err == nil && linearFours(o, xBase, wBase)
 }
 
+// takesEights reports whether there are kernels that take eight elements of blocks of d at a time. Weights of
+// other types of blocks are read by kernels for any, four at a time.
+func takesEights(d backend.DType) bool {
+	_, ok := shaders.Lookup("linear_texel", d.FileName()+" X_TEXEL")
+	return ok
+}
+
 // linearWords reports whether x can be read as texels, and w as texels of whole numbers that
 // the shader unpacks.
 func linearWords(e *encoder, o *linearOp) bool {
-	f, ok := wordsOf[o.w.DType]
-	if !ok || !linearXTexel(e, o) {
+	if !xInTexels(e, o) {
 		return false
 	}
-	w, wBase, ok := e.texel(o.w, f)
+	w, wBase, ok := e.texel(o.w, wordsOf(o.w.DType))
 	return ok && w.err == nil && !o.transposed() && (o.w.DType.Quantized() || inFours(o.w, wBase))
 }
 
@@ -270,8 +281,13 @@ func (e *encoder) texels(t backend.Tensor) (b binding, base uint32, ok bool) {
 // texelsOf are the formats of the dtypes that texture units know.
 var texelsOf = map[backend.DType]texelFormat{backend.F32: texelF32x4, backend.F16: texelF16x4}
 
-// wordsOf are the formats in which linear_lanes.comp reads weights of other dtypes.
-var wordsOf = map[backend.DType]texelFormat{backend.BF16: texelU16x4, backend.Q8_0: texelU32x4, backend.Q4_0: texelU32x4}
+// wordsOf is the format in which linear_lanes.comp reads weights of other dtypes.
+func wordsOf(d backend.DType) texelFormat {
+	if d.Quantized() {
+		return texelU32x4
+	}
+	return texelU16x4
+}
 
 // storage is the macro of a shader that chooses the type of an operand.
 func storage(operand string, d backend.DType) []string {
@@ -313,7 +329,7 @@ func linearDispatch(e *encoder, o *linearOp, p *product, c *linearChoice, spec p
 	case c.texel:
 		w, wBase, _ = e.texels(o.w)
 	case c.words:
-		w, wBase, _ = e.texel(o.w, wordsOf[o.w.DType])
+		w, wBase, _ = e.texel(o.w, wordsOf(o.w.DType))
 	default:
 		w, wBase = e.operand(o.w, backend.Read)
 	}

@@ -15,7 +15,7 @@ import (
 // the names of the variants that did.
 func runConverted(t *testing.T, b *Backend) (taken []string) {
 	t.Helper()
-	for _, d := range backend.QuantizedDTypes() {
+	for _, d := range blocksOfEights() {
 		op := &backend.Linear{Dst: newTensor(t, b, backend.F32, 1, 8), X: newTensor(t, b, backend.F32, 1, 64), W: newTensor(t, b, d, 8, 64), Rounded: newTensor(t, b, backend.Q8_A, 1, 64)}
 		spans, err := backend.Profile(b, func(backend.Backend) error { return backend.Run(b, op) })
 		if err != nil {
@@ -32,7 +32,7 @@ func runConverted(t *testing.T, b *Backend) (taken []string) {
 // variants that did.
 func runDots(t *testing.T, b *Backend, rows int) (taken []string) {
 	t.Helper()
-	for _, d := range backend.QuantizedDTypes() {
+	for _, d := range blocksOfEights() {
 		op := &backend.Linear{Dst: newTensor(t, b, backend.F32, rows, 8), X: newTensor(t, b, backend.Q8_A, rows, 64), W: newTensor(t, b, d, 8, 64)}
 		spans, err := backend.Profile(b, func(backend.Backend) error { return b.Run(op) })
 		if err != nil {

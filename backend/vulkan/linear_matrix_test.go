@@ -91,7 +91,7 @@ func TestMatricesTaken(t *testing.T) {
 // TestMatricesRound tells which kernels a product gets that rounds x: cooperative matrices, or
 // else a dispatch for rounding and the kernels that there are without.
 func TestMatricesRound(t *testing.T) {
-	for _, d := range backend.DTypes(backend.Weights)[1:] {
+	for _, d := range everyKernel()[1:] {
 		for _, c := range []struct {
 			rows, in int
 			want     []string

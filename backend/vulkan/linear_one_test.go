@@ -24,6 +24,10 @@ type layer struct {
 	row     int  // numbers of a token between blocks; 0: as many as its heads have
 	blocks  bool // products with weights in blocks read x in blocks
 	rounds  bool // products with weights that are not f32 round x
+
+	// Of queries, keys and values, as other families than Llama have them.
+	biases bool // products have biases
+	normed bool // heads of queries and keys are normalised
 }
 
 func (l *layer) f32(dims ...int) backend.Tensor { return newTensor(l.t, l.b, backend.F32, dims...) }
@@ -107,7 +111,8 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	n := l.factor(l.norm(x, true))
 	// Matrices lie one below the other, and results side by side.
 	var rounded backend.Tensor // one for all products of n
-	product := func(dst, w backend.Tensor, from, to int) {
+	var product func(dst, w backend.Tensor, from, to int)
+	product = func(dst, w backend.Tensor, from, to int) {
 		op := &backend.Linear{Dst: dst, X: n, W: w.Slice(-2, from, to)}
 		if rounded.Absent() || l.rounded(w, n).Absent() {
 			rounded = l.rounded(w, n)
@@ -116,8 +121,20 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 		l.add(op)
 	}
 	w := newTensor(l.t, l.b, l.w, width+2*kvWidth, row)
+	bias := l.f32(width + 2*kvWidth)
+	plain := product
+	product = func(dst, w backend.Tensor, from, to int) {
+		plain(dst, w, from, to)
+		if l.biases {
+			l.ops[len(l.ops)-1].(*backend.Linear).Bias = bias.Slice(-1, from, to)
+		}
+	}
 	qk, qkv := l.f32(1, tokens, width+kvWidth), l.f32(1, tokens, width+2*kvWidth)
 	q, k, v := qkv.Slice(-1, 0, width), qkv.Slice(-1, width, width+kvWidth), qkv.Slice(-1, width+kvWidth, width+2*kvWidth)
+	if l.normed { // values lie beside what the norms read
+		all := l.f32(1, tokens, width+2*kvWidth)
+		qk, v = all.Slice(-1, 0, width+kvWidth), all.Slice(-1, width+kvWidth, width+2*kvWidth)
+	}
 	product(qk.Slice(-1, 0, width), w, 0, width)
 	product(qk.Slice(-1, width, width+kvWidth), w, width, width+kvWidth)
 	if values == l.w {
@@ -125,11 +142,29 @@ func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op 
 	} else {
 		product(v, newTensor(l.t, l.b, values, kvWidth, row), 0, kvWidth)
 	}
+	product = plain
+	if l.normed {
+		normed := l.f32(1, tokens, width+kvWidth)
+		for _, part := range [][2]int{{0, width}, {width, width + kvWidth}} {
+			inHeads := func(x backend.Tensor) backend.Tensor {
+				x = x.Slice(-1, part[0], part[1])
+				x.Shape, x.Strides = [4]int{1, tokens, (part[1] - part[0]) / size, size}, [4]int{x.Strides[1], x.Strides[2], size, 1}
+				return x
+			}
+			l.add(&backend.RMSNorm{Dst: inHeads(normed), X: inHeads(qk), Gamma: l.f32(size), Epsilon: 1e-5})
+		}
+		qk = normed
+	}
 	l.add(&backend.Rotary{Dst: q, X: qk.Slice(-1, 0, width), Angles: angles, At: at, Heads: heads})
 	l.add(&backend.Rotary{Dst: k, X: qk.Slice(-1, width, width+kvWidth), Angles: angles, At: at, Heads: kvHeads})
 	keys, vals := kv.Slice(-1, 0, kvWidth), kv.Slice(-1, kvWidth, 2*kvWidth)
-	l.add(&backend.Store{Dst: keys, X: k, At: at})
-	l.add(&backend.Store{Dst: vals, X: v, At: at})
+	stores := []backend.Op{&backend.Store{Dst: keys, X: k, At: at}, &backend.Store{Dst: vals, X: v, At: at}}
+	if l.normed {
+		slices.Reverse(stores)
+	}
+	for _, op := range stores {
+		l.add(op)
+	}
 	y := l.f32(1, tokens, width)
 	l.add(&backend.Attention{Dst: y, Q: q, K: keys, V: vals, At: at, Heads: heads, Scale: 0.25})
 	x = l.residual(x, l.linear(y, row))
@@ -168,6 +203,10 @@ func TestLayerDispatches(t *testing.T) {
 		{"gpt2, five tokens", shared, func(l *layer) []backend.Op { return gpt2Layer(l, 5, backend.F32, 0) },
 			"layernorm linear_rows store attention_tile linear_rows layernorm linear_rows linear_rows"},
 		{"llama", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, l.w) }, "linear_one attention_one linear_one linear_one linear_one"},
+		{"qwen 2, whose queries, keys and values have biases", shared, func(l *layer) []backend.Op { l.biases = true; return llamaLayer(l, 1, backend.F16, l.w) },
+			"linear_one attention_one linear_one linear_one linear_one"},
+		{"qwen 3, whose heads are normalised", shared, func(l *layer) []backend.Op { l.normed = true; return llamaLayer(l, 1, backend.F16, l.w) },
+			"linear_one rmsnorm rmsnorm rotary store attention_one linear_one linear_one linear_one"},
 		{"llama, a long context", shared, func(l *layer) []backend.Op { l.context = 600; return llamaLayer(l, 1, backend.F16, l.w) },
 			"linear_one attention_one attention_join linear_one linear_one linear_one"},
 		{"llama, values of another dtype", shared, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F16, backend.BF16) },
@@ -194,9 +233,9 @@ func TestLayerDispatches(t *testing.T) {
 		types := []backend.DType{backend.F32, backend.F16, backend.Q8_0}
 		switch c.b {
 		case dots:
-			types = backend.QuantizedDTypes()
+			types = blocksOfEights()
 		case rounds:
-			types = backend.DTypes(backend.Weights)[1:]
+			types = everyKernel()[1:]
 		}
 		for _, w := range types {
 			if c.b == rounds && backend.Rounding(c.b, w) != backend.F16 {

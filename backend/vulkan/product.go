@@ -63,7 +63,7 @@ func (e *encoder) productOf(o *linearOp) product {
 	if e.limits().Software {
 		p.texels = linearTexel(e, o)
 		p.xTexels = !p.texels && linearXTexel(e, o)
-		p.words = p.xTexels && linearWords(e, o)
+		p.words = !p.texels && linearWords(e, o)
 	}
 	return p
 }

@@ -90,10 +90,10 @@ func tryCopyBlocks(t *trials, p pipelineSpec) {
 	}
 }
 
-// blockValues are numbers for blocks. Those of activations have a scale in f16, which is denormal in some.
+// blockValues are numbers for blocks. The scale in f16 is denormal in some, of types that are widened by integer code.
 func blockValues(t *trials, d backend.DType, n int) []float32 {
 	values := between(100)(t, n)
-	if d == backend.Q8_A {
+	if d.Quantized() && !takesEights(d) {
 		for i := range values {
 			if i/d.BlockLen()%3 == 0 {
 				values[i] /= 1 << 20

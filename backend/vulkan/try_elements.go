@@ -151,6 +151,23 @@ var elementChecks = map[string]elementCheck{
 			return &backend.Round{Dst: x[0], X: x[1]}, func(_, _ int, v []float64) { v[0] = float64(backend.RoundF16(float32(v[1]))) }
 		},
 	},
+	"softcap": {
+		operands: []elementOperand{{"dst", true, nil}, {"x", false, halves(5)}}, off: 1e-5,
+		op: func(_ *trials, _ pipelineSpec, _, _ int, x []backend.Tensor) (backend.Op, func(r, i int, v []float64)) {
+			const cap = 2
+			return &backend.SoftCap{Dst: x[0], X: x[1], Cap: cap}, func(_, _ int, v []float64) { v[0] = cap * math.Tanh(v[1]/cap) }
+		},
+	},
+	"softcap_backward": {
+		operands: []elementOperand{{"dx", true, nil}, {"x", false, halves(5)}, {"dy", false, upTo(8)}}, off: 1e-5,
+		op: func(_ *trials, _ pipelineSpec, _, _ int, x []backend.Tensor) (backend.Op, func(r, i int, v []float64)) {
+			const cap = 2
+			return &backend.SoftCapBackward{DX: x[0], X: x[1], DY: x[2], Cap: cap}, func(_, _ int, v []float64) {
+				t := math.Tanh(v[1] / cap)
+				v[0] = v[2] * (1 - t*t)
+			}
+		},
+	},
 	"scale": {
 		operands: []elementOperand{{"dst", true, nil}, {"x", false, upTo(1000)}},
 		op: func(t *trials, _ pipelineSpec, rows, _ int, x []backend.Tensor) (backend.Op, func(r, i int, v []float64)) {

@@ -48,6 +48,10 @@ func tryLinear(t *trials, p *product, c *linearChoice) {
 		for !fits(q.out, q.in) && p.joined.head == 0 {
 			q.out = max(q.out-p.outUnit(c), p.outUnit(c))
 		}
+		// Blocks of 256 inputs and a tile of rows may be more of x than a binding takes.
+		for wide := q.in + c.pad(q.in); q.rows > 1 && !fit(&t.b.limits, backend.Of(nil, backend.F32, 0, q.rows, wide)); {
+			q.rows--
+		}
 		tried = true
 		if p.columns {
 			tryGradient(t, &q, c, spec)
@@ -115,7 +119,7 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 		unit, round = spreadInputs, spreadInputs
 	case "linear_lanes":
 		if steps := int(laneSteps(p, c)); p.w.Quantized() {
-			round = p.w.BlockLen() * int(c.lanes)
+			round = 32 * int(c.lanes)
 		} else if round *= steps * int(c.lanes); steps > 1 {
 			unit = round
 		}

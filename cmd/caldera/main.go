@@ -9,14 +9,18 @@ import (
 
 	"caldera/internal/cli"
 	"caldera/internal/command/bench"
+	"caldera/internal/command/chat"
 	"caldera/internal/command/convert"
 	"caldera/internal/command/generate"
+	"caldera/internal/command/hub"
 	"caldera/internal/command/inspect"
 	"caldera/internal/command/train"
 	"caldera/internal/command/watch"
 )
 
 func main() {
-	os.Exit(cli.Program("GPTs on any GPU, from Go, without CUDA.",
-		generate.Command(), train.Command(), convert.Command(), bench.Command(), inspect.Command(), watch.Command()))
+	commands := []cli.Command{
+		generate.Command(), chat.Command(), train.Command(), convert.Command(), bench.Command(), inspect.Command(), watch.Command(),
+	}
+	os.Exit(cli.Program("GPTs on any GPU, from Go, without CUDA.", append(commands, hub.Commands()...)...))
 }

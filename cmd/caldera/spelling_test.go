@@ -8,6 +8,7 @@ import (
 
 	"caldera/internal/cli"
 	"caldera/internal/command/bench"
+	"caldera/internal/command/chat"
 	"caldera/internal/command/convert"
 	"caldera/internal/command/generate"
 	"caldera/internal/command/train"
@@ -16,7 +17,7 @@ import (
 // TestForeignTables expects no flag of a command's own among other programs', and
 // flags that there are where one is to be taken.
 func TestForeignTables(t *testing.T) {
-	for _, c := range []cli.Command{generate.Command(), train.Command(), convert.Command(), bench.Command()} {
+	for _, c := range []cli.Command{generate.Command(), chat.Command(), train.Command(), convert.Command(), bench.Command()} {
 		parser, err := kong.New(c.Flags, c.Vars)
 		if err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"caldera/backend"
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/checkpoint/tensorfile"
 	"caldera/gpt/model"
@@ -22,10 +23,12 @@ type Checkpoint struct {
 	Name   string // for people
 	Path   string // of the directory or the file that was opened; empty for a file system's
 
-	chosen    string // tells that the path stood for another, and why; empty where it did not
+	mixture   backend.DType // that the file says it is; None: it says none
+	chosen    string        // tells that the path stood for another, and why; empty where it did not
 	file      source
 	layout    layout
 	tokenizer func() (*tokenizer.Tokenizer, error)
+	template  func() (ChatTemplate, error) // without a source where there is none
 }
 
 // source is the file of a checkpoint's tensors, or its files.
@@ -70,11 +73,16 @@ func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") }), nil
+	c := huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") })
+	c.template = func() (ChatTemplate, error) { return readTemplate(fsys) }
+	return c, nil
 }
 
+// huggingFace is a checkpoint without a chat template.
 func huggingFace(c model.Config, name string, f source, t func() (*tokenizer.Tokenizer, error)) *Checkpoint {
-	return &Checkpoint{Config: c, Name: name, file: f, layout: directoryLayout, tokenizer: t}
+	all := &Checkpoint{Config: c, Name: name, file: f, layout: directoryLayout, tokenizer: t}
+	all.SetChatTemplate(ChatTemplate{})
+	return all
 }
 
 // safetensorsFile is a source.
@@ -105,8 +113,12 @@ func (c *Checkpoint) SetTokenizer(t *tokenizer.Tokenizer) {
 	c.tokenizer = func() (*tokenizer.Tokenizer, error) { return t, nil }
 }
 
-// DType is the type in which most of the weights are stored, such as f16.
+// DType is the type in which most of the weights are stored, such as f16, or the mixture
+// that the file says it is.
 func (c *Checkpoint) DType() string {
+	if c.mixture != backend.None {
+		return c.mixture.String()
+	}
 	numbers, most := map[string]int{}, ""
 	for _, name := range c.file.Tensors() {
 		t := c.file.tensor(name)

@@ -61,6 +61,9 @@ func parseConfig(text []byte) (model.Config, error) {
 		return model.Config{}, err
 	}
 	f, err := o.family()
+	if err == nil {
+		err = o.unwrap(f)
+	}
 	if err != nil {
 		return model.Config{}, err
 	}
@@ -114,11 +117,15 @@ func (s settings) decode(key string, to any, expected string) (bool, error) {
 	return true, nil
 }
 
-// at is the value of that name, if there is one. A dot leads into an object.
+// at is the value of that name, if there is one. A dot leads into an object; null has
+// nothing in it.
 func (s settings) at(name string) (json.RawMessage, error) {
 	outer, inner, nested := strings.Cut(name, ".")
-	if value := s[outer]; !nested || value == nil || string(value) == "null" {
+	switch value := s[outer]; {
+	case !nested:
 		return value, nil
+	case value == nil || string(value) == "null":
+		return nil, nil
 	}
 	object, err := parseSettings(s[outer])
 	if err != nil {
@@ -127,9 +134,26 @@ func (s settings) at(name string) (json.RawMessage, error) {
 	return object.at(inner)
 }
 
+// unwrap puts the settings of text_config in place of those of a model that has one of
+// family f as a part.
+func (s settings) unwrap(f *model.Family) error {
+	name := ""
+	if _, err := s.decode("model_type", &name, "a string"); err != nil || f.Whole == "" || name != f.Whole {
+		return err
+	}
+	inner, err := parseSettings(s["text_config"])
+	if err != nil {
+		return fmt.Errorf("text_config: %w", err)
+	}
+	for key, value := range inner {
+		s[key] = value
+	}
+	return nil
+}
+
 // family is that of the model; one that is not known is an error.
 func (s settings) family() (*model.Family, error) {
-	var models, classes, found []string
+	var models, found []string
 	name := ""
 	named, err := s.decode("model_type", &name, "a string")
 	if err != nil {
@@ -139,13 +163,13 @@ func (s settings) family() (*model.Family, error) {
 		return nil, err
 	}
 	for _, f := range model.Families() {
-		models, classes = append(models, strconv.Quote(f.Name)), append(classes, f.Classes[0])
+		models = append(models, strconv.Quote(f.Name))
 		for _, class := range found {
 			if !named && slices.Contains(f.Classes, strings.TrimPrefix(strings.TrimPrefix(class, "TF"), "Flax")) {
 				return f, nil
 			}
 		}
-		if named && f.Name == name {
+		if named && (f.Name == name || f.Whole != "" && f.Whole == name) {
 			return f, nil
 		}
 	}
@@ -155,8 +179,8 @@ func (s settings) family() (*model.Family, error) {
 	} else if len(found) > 0 {
 		what = "architectures " + strictjson.Text(s["architectures"])
 	}
-	return nil, fmt.Errorf("unknown architecture: found %s, expected model_type %s, or a class of these among architectures, such as %s",
-		what, strings.Join(models, " or "), strings.Join(classes, " or "))
+	return nil, fmt.Errorf("unknown architecture: found %s, expected one of model_type %s, or a class of these among architectures, such as LlamaForCausalLM",
+		what, strings.Join(models, ", "))
 }
 
 // tokens reads bos_token_id and eos_token_id, each an id, several, or null.

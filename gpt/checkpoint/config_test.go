@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -97,7 +98,7 @@ var badConfigs = []struct{ name, text, want string }{
 	{"twice", `{"model_type": "gpt2", "model_type": "gpt2", ` + small + `}`, `key "model_type" stands there twice`},
 	{"long", "{" + strings.Repeat(" ", maxConfigSize) + "}", "found more than 4194304 bytes"},
 	{"no architecture", `{` + small + `}`, "unknown architecture: found neither model_type nor architectures, expected"},
-	{"another type", `{"model_type": "bert", "architectures": ["GPT2Model"], ` + small + `}`, `unknown architecture: found model_type "bert", expected model_type "gpt2"`},
+	{"another type", `{"model_type": "bert", "architectures": ["GPT2Model"], ` + small + `}`, `unknown architecture: found model_type "bert", expected one of model_type "gemma2", "gemma3_text", "gpt2"`},
 	{"another class", `{"architectures": ["BertModel"], ` + small + `}`, `unknown architecture: found architectures ["BertModel"], expected`},
 	{"type is a number", `{"model_type": 2, ` + small + `}`, "model_type: found 2, expected a string"},
 	{"classes are a string", `{"architectures": "GPT2Model", ` + small + `}`, "architectures: found"},
@@ -154,6 +155,17 @@ func FuzzReadConfig(f *testing.F) {
 	for _, bad := range badConfigs {
 		if len(bad.text) < 10_000 {
 			f.Add([]byte(bad.text), []byte(`{}`))
+		}
+	}
+	if families, err := filepath.Glob("../testdata/*/config.json"); err != nil || len(families) == 0 {
+		f.Fatal(families, err)
+	} else {
+		for _, path := range families {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text, []byte(`{}`))
 		}
 	}
 	f.Add([]byte(`{"model_type": "gpt2", "eos_token_id": [2, 3], `+small+`}`), []byte(`{"eos_token_id": 7, "bos_token_id": [1, 2000]}`))

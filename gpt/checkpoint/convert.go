@@ -26,6 +26,7 @@ type converter struct {
 	shape     []int
 	transpose bool
 	rows      func(r int) int // which row of the data is row r of the result, where it is not transposed; nil: row r
+	more      float32         // what is added to each number
 }
 
 // pieceLen is the number of elements converted at a time.
@@ -55,14 +56,14 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 			data = append(data, c.data[c.rows(r)*size:][:size]...)
 		}
 	}
-	if c.dtype == c.stored && !c.transpose {
+	if c.dtype == c.stored && !c.transpose && c.more == 0 {
 		return yield(data)
 	}
 	rows, cols := 1, c.shape[0]
 	if len(c.shape) > 1 {
 		rows, cols = c.shape[0], c.shape[1]
 	}
-	if c.dtype == c.stored && !c.dtype.Quantized() { // it is transposed
+	if c.dtype == c.stored && !c.dtype.Quantized() && c.more == 0 { // it is transposed
 		return c.transposed(rows, cols, yield)
 	}
 	// Blocks of the stored matrix may run along its columns: they are not cut.
@@ -74,6 +75,11 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 			c.columns(p.floats, r, n, rows, cols)
 		} else {
 			decode(p.floats, c.stored, data[c.stored.Bytes(r*cols):])
+		}
+		if c.more != 0 {
+			for i := range p.floats {
+				p.floats[i] += c.more
+			}
 		}
 		p.out, err = backend.Encode(p.out[:0], c.dtype, p.floats)
 		return err

@@ -128,7 +128,7 @@ func openDir(dir string, open func(path string) (*safetensors.File, error), weig
 		return nil, err
 	}
 	c := huggingFace(config, baseName(dir), safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(dir) })
-	c.Path = dir
+	c.Path, c.template = dir, func() (ChatTemplate, error) { return readTemplate(os.DirFS(dir)) }
 	return c, nil
 }
 

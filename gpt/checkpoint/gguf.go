@@ -38,6 +38,10 @@ const (
 	keyEOT       = "tokenizer.ggml.eot_token_id" // ends a text as well
 	keyAddBOS    = "tokenizer.ggml.add_bos_token"
 	keyAddEOS    = "tokenizer.ggml.add_eos_token"
+	keyScores    = "tokenizer.ggml.scores"
+	keyUnknown   = "tokenizer.ggml.unknown_token_id"
+	keyCharsmap  = "tokenizer.ggml.precompiled_charsmap"
+	keyCollapse  = "tokenizer.ggml.remove_extra_whitespaces"
 	keyAddSpace  = "tokenizer.ggml.add_space_prefix" // llama.cpp has no use for it where tokenizers are of GPT-2's kind
 )
 
@@ -78,8 +82,12 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 			name = model
 		}
 	}
+	kind, _, err := m.integer(keyFileType)
+	if err != nil {
+		return nil, err
+	}
 	return &Checkpoint{
-		Config: config, Name: name, Path: path, file: ggufFile{f}, layout: ggufLayout,
+		Config: config, Name: name, Path: path, mixture: backend.MixtureOfGGUF(uint32(kind)), file: ggufFile{f}, layout: ggufLayout,
 		tokenizer: func() (*tokenizer.Tokenizer, error) {
 			t, err := m.tokenizer(config.Vocab)
 			if err != nil {
@@ -87,8 +95,12 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 			}
 			return t, nil
 		},
+		template: m.chatTemplate,
 	}, nil
 }
+
+// maxList is the length of the longest list that a setting may be: one value for each layer.
+const maxList = 1 << 12
 
 // metadata reads a file's metadata.
 type metadata struct{ *gguf.File }
@@ -100,14 +112,19 @@ func (m metadata) config() (c model.Config, err error) {
 		return c, err
 	}
 	var known []string
-	for _, f := range model.Families() {
-		known = append(known, strconv.Quote(f.GGUF))
+	var f *model.Family
+	for _, x := range model.Families() {
+		_, marked := m.Value(x.GGUF + "." + x.Mark)
+		if x.GGUF == a && (marked || x.Mark == "" && f == nil) {
+			f = x
+		}
+		if name := strconv.Quote(x.GGUF); !slices.Contains(known, name) {
+			known = append(known, name)
+		}
 	}
-	i := slices.Index(known, strconv.Quote(a))
-	if i < 0 {
-		return c, fmt.Errorf("unknown architecture: found %s %q, expected %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, " or "))
+	if f == nil {
+		return c, fmt.Errorf("unknown architecture: found %s %q, expected one of %s", keyArchitecture, strictjson.Shorten(a), strings.Join(known, ", "))
 	}
-	f := model.Families()[i]
 	tokens, ok := m.Tensor(f.Row(model.Embedding).GGUF)
 	if !ok || len(tokens.Shape) != 2 {
 		return c, fmt.Errorf("tensor %s: missing or no matrix, expected one row a token", f.Row(model.Embedding).GGUF)
@@ -115,7 +132,7 @@ func (m metadata) config() (c model.Config, err error) {
 	if c, err = parseMetadata(f, m.Value, m.Tensor); err != nil {
 		return c, err
 	}
-	c.Vocab = tokens.Shape[0]
+	c.Vocab, c.BOS, c.EOS = tokens.Shape[0], nil, nil
 	_, untied := m.Tensor(f.Row(model.Unembedding).GGUF)
 	c.TieEmbeddings = !untied
 	for _, f := range []struct {
@@ -172,6 +189,22 @@ func asJSON(v gguf.Value) string {
 		text, _ := json.Marshal(s)
 		return string(text)
 	}
+	// A list with a value for each layer.
+	if _, n, ok := v.Elements(); ok && n <= maxList {
+		var list []any
+		if bools, ok := v.Bools(); ok {
+			for _, b := range bools {
+				list = append(list, b)
+			}
+		} else if ints, ok := v.Ints(); ok {
+			for _, i := range ints {
+				list = append(list, i)
+			}
+		}
+		if text, err := json.Marshal(list); err == nil && list != nil {
+			return string(text)
+		}
+	}
 	return fmt.Sprintf("an %v", v.Type)
 }
 
@@ -198,8 +231,14 @@ func (m metadata) integer(key string) (int, bool, error) {
 }
 
 // flag reads a boolean, which is false where it is absent.
-func (m metadata) flag(key string) (bool, error) {
-	b, _, err := valueOf(m, key, "true or false", gguf.Value.Bool)
+func (m metadata) flag(key string) (bool, error) { return m.flagOr(key, false) }
+
+// flagOr is flag with another value where it is absent.
+func (m metadata) flagOr(key string, absent bool) (bool, error) {
+	b, found, err := valueOf(m, key, "true or false", gguf.Value.Bool)
+	if !found {
+		b = absent
+	}
 	return b, err
 }
 

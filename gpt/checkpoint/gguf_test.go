@@ -164,8 +164,8 @@ func TestLoadGGUFErrors(t *testing.T) {
 		parts  []string
 	}{
 		{"architecture", func(m *ggufModel) { m.set("general.architecture", gguf.OfText("rwkv6")) },
-			[]string{"unknown architecture", `found general.architecture "rwkv6", expected "gpt2"`}},
-		{"no architecture", func(m *ggufModel) { m.unset("general.architecture") }, []string{`found general.architecture "", expected "gpt2"`}},
+			[]string{"unknown architecture", `found general.architecture "rwkv6", expected one of "gemma2", "gemma3", "gpt2"`}},
+		{"no architecture", func(m *ggufModel) { m.unset("general.architecture") }, []string{`found general.architecture "", expected one of "gemma2", `}},
 		{"architecture of another type", func(m *ggufModel) { m.set("general.architecture", gguf.OfUint32(2)) },
 			[]string{"general.architecture: found a uint32, expected a string"}},
 		{"name of another type", func(m *ggufModel) { m.set("general.name", gguf.OfUint32(2)) }, []string{"general.name: found a uint32, expected a string"}},
@@ -241,6 +241,17 @@ func (m *ggufModel) vocabulary() {
 	m.set("tokenizer.ggml.merges", gguf.OfTexts([]string{"a b", "Ġ ab"}))
 }
 
+// pieces adds a tokenizer whose tokens are texts.
+func (m *ggufModel) pieces(kind string) {
+	m.set("tokenizer.ggml.model", gguf.OfText(kind))
+	m.set("tokenizer.ggml.pre", gguf.OfText("default"))
+	m.set("tokenizer.ggml.tokens", gguf.OfTexts([]string{"<unk>", "a", "b", "▁", "ab", "▁ab", "<|endoftext|>", "<x>", "d", "[PAD9]", "[PAD10]"}))
+	m.set("tokenizer.ggml.token_type", gguf.OfInt32s([]int32{2, 1, 1, 1, 1, 1, 3, 4, 1, 5, 5}))
+	m.set("tokenizer.ggml.scores", gguf.OfFloat32s([]float64{0, -5, -6, -4, -1, -2, 0, 0, -9, 0, 0}))
+	m.set("tokenizer.ggml.unknown_token_id", gguf.OfUint32(0))
+	m.unset("tokenizer.ggml.merges")
+}
+
 func TestGGUFTokenizer(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(m *ggufModel)
@@ -251,10 +262,38 @@ func TestGGUFTokenizer(t *testing.T) {
 		"not told how":  {func(m *ggufModel) { m.unset("tokenizer.ggml.pre") }, []int{3, 4, 7, 6}, ""},
 		"no merges yet": {func(m *ggufModel) { m.set("tokenizer.ggml.merges", gguf.OfTexts(nil)) }, []int{0, 1, 2, 0, 1, 7, 6}, ""},
 		"no types":      {func(m *ggufModel) { m.unset("tokenizer.ggml.token_type") }, nil, "byte 0x3c"}, // of <x>, an ordinary token
-		"Llama's":       {func(m *ggufModel) { m.set("tokenizer.ggml.model", gguf.OfText("llama")) }, nil, `tokenizer.ggml.model: found "llama", expected "gpt2"`},
+		"BERT's":        {func(m *ggufModel) { m.set("tokenizer.ggml.model", gguf.OfText("bert")) }, nil, `tokenizer.ggml.model: found "bert" (WordPiece), expected one of`},
 		"none":          {func(m *ggufModel) { m.set("tokenizer.ggml.model", gguf.OfText("none")) }, nil, "no tokenizer files"},
-		"Llama 3's": {func(m *ggufModel) { m.set("tokenizer.ggml.pre", gguf.OfText("llama-bpe")) }, nil,
-			`tokenizer.ggml.pre: found "llama-bpe", expected "gpt-2"`},
+		"Llama 3's":     {func(m *ggufModel) { m.set("tokenizer.ggml.pre", gguf.OfText("llama-bpe")) }, []int{3, 4, 7, 6}, ""},
+		"a way to cut text that is not known": {func(m *ggufModel) { m.set("tokenizer.ggml.pre", gguf.OfText("odd")) }, nil,
+			`tokenizer.ggml.pre: found "odd", a way to cut text into words that is not known here`},
+		"SentencePiece's BPE": {func(m *ggufModel) { m.pieces("llama") }, []int{5, 5, 7, 6}, ""},
+		"SentencePiece's BPE, no space before": {func(m *ggufModel) {
+			m.pieces("llama")
+			m.set("tokenizer.ggml.add_space_prefix", gguf.OfBool(false))
+		}, []int{4, 5, 7, 6}, ""},
+		"SentencePiece's unigram": {func(m *ggufModel) { m.pieces("t5") }, []int{5, 5, 7, 6}, ""},
+		"Gemma 4's": {func(m *ggufModel) {
+			m.pieces("gemma4")
+			m.set("tokenizer.ggml.merges", gguf.OfTexts([]string{"a b", "▁ ab"}))
+		}, []int{4, 5, 7, 6}, ""},
+		"tokens that are texts, by the name of the split": {func(m *ggufModel) {
+			m.pieces("gpt2")
+			m.set("tokenizer.ggml.pre", gguf.OfText("sarvam-moe"))
+			m.set("tokenizer.ggml.merges", gguf.OfTexts([]string{"a b", "▁ ab"}))
+		}, []int{4, 5, 7, 6}, ""},
+		"no scores": {func(m *ggufModel) {
+			m.pieces("llama")
+			m.unset("tokenizer.ggml.scores")
+		}, nil, "tokenizer.ggml.scores: found 0 numbers, expected 9, one a token"},
+		"a score that is no number": {func(m *ggufModel) {
+			m.pieces("t5")
+			m.set("tokenizer.ggml.scores", gguf.OfFloat32s(slices.Repeat([]float64{math.NaN()}, 11)))
+		}, nil, "the score of token 0 is NaN, expected a number"},
+		"a table of characters that is none": {func(m *ggufModel) {
+			m.pieces("t5")
+			m.set("tokenizer.ggml.precompiled_charsmap", gguf.OfBytes([]byte{9, 9, 9, 9, 0}))
+		}, nil, "precompiled_charsmap: expected the length of a trie"},
 		"no tokens":         {func(m *ggufModel) { m.unset("tokenizer.ggml.tokens") }, nil, "tokenizer.ggml.tokens: missing, expected an array of strings"},
 		"tokens of numbers": {func(m *ggufModel) { m.set("tokenizer.ggml.tokens", gguf.OfInt32s([]int32{1})) }, nil, "expected an array of strings"},
 		"too many tokens": {func(m *ggufModel) { m.set("tokenizer.ggml.tokens", gguf.OfTexts(make([]string, 12))) }, nil,
@@ -312,6 +351,23 @@ func TestGGUFTokenizer(t *testing.T) {
 				t.Errorf("ids %v (%v), expected %v", ids, err, c.want)
 			}
 		})
+	}
+}
+
+// TestGGUFStrips has the white space that Phi-3's special tokens take with them, which
+// its files do not say.
+func TestGGUFStrips(t *testing.T) {
+	for name, want := range map[string][]int{"Phi-3-mini": {7, 3, 6, 4}, "another": {7, 4, 6, 4}} {
+		m := oneGGUF(t)
+		m.vocabulary()
+		m.set("general.name", gguf.OfText(name))
+		tok, err := gpttest.OpenCheckpoint(t, m.write(t)).Tokenizer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := tok.Encode("<x> ab<|endoftext|> ab", tokenizer.AllowSpecial); err != nil || !slices.Equal(ids, want) {
+			t.Errorf("%s: %v, %v, want %v", name, ids, err, want)
+		}
 	}
 }
 

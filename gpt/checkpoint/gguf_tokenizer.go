@@ -1,17 +1,13 @@
 package checkpoint
 
-// This file reads the tokenizer of a GGUF file, and writes one.
+// This file reads the tokenizer of a GGUF file. save_gguf_tokenizer.go writes one.
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
-	"caldera/gpt/checkpoint/gguf"
-	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/strictjson"
 )
@@ -23,10 +19,25 @@ const (
 	tokenControl = 3 // special
 	tokenAdded   = 4 // found in text as a whole
 	tokenUnused  = 5
+	tokenByte    = 6
 )
+
+// Values of keyTokenizer.
+const (
+	byteTokens    = "gpt2"   // byte-level BPE
+	scoredTokens  = "llama"  // SentencePiece's BPE
+	unigramTokens = "t5"     // SentencePiece's unigram
+	textTokens    = "gemma4" // BPE of characters, by a list of merges
+)
+
+// textSplits are names of keySplit whose tokens are texts, though the model is byteTokens.
+var textSplits = []string{"gemma4", "granite-embed-multi-311m", "sarvam-moe"}
 
 // maxMerges is more than any tokenizer has.
 const maxMerges = 1 << 22
+
+// spaceMark is what SentencePiece writes for a space.
+const spaceMark = "▁"
 
 // fillName is llama.cpp's name for a token that only fills a row of the model.
 func fillName(id int) string { return fmt.Sprintf("[PAD%d]", id) }
@@ -34,47 +45,188 @@ func fillName(id int) string { return fmt.Sprintf("[PAD%d]", id) }
 // tokenizer reads the tokenizer of a model with vocab tokens.
 func (m metadata) tokenizer(vocab int) (*tokenizer.Tokenizer, error) {
 	kind, found, err := m.text(keyTokenizer)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !found || kind == "none" || kind == "no_vocab":
-		return nil, fmt.Errorf("%w: found %s %q, expected \"gpt2\"", tokenizer.ErrNone, keyTokenizer, kind)
-	case kind != "gpt2":
-		return nil, fmt.Errorf("%s: found %q, expected \"gpt2\"", keyTokenizer, strictjson.Shorten(kind))
 	}
-	// Early files do not say how text is split into words; it is GPT-2's way.
-	if split, found, err := m.text(keySplit); err != nil {
-		return nil, err
-	} else if found && split != "gpt-2" {
-		return nil, fmt.Errorf("%s: found %q, expected \"gpt-2\": ids would be wrong", keySplit, strictjson.Shorten(split))
+	if !found || kind == "none" || kind == "no_vocab" {
+		return nil, fmt.Errorf("%w: found %s %q, expected one of %q", tokenizer.ErrNone, keyTokenizer, kind, []string{byteTokens, scoredTokens, unigramTokens, textTokens})
 	}
 	v := tokenizer.Vocabulary{}
-	var merges []string
-	var errs [6]error
-	v.Tokens, errs[0] = m.texts(keyTokens, vocab)
-	errs[1] = m.types(&v)
-	v.PrefixSpace, errs[2] = m.flag(keyAddSpace)
-	v.Prefix, errs[3] = m.around(keyAddBOS, keyBOS, len(v.Tokens))
-	v.Suffix, errs[4] = m.around(keyAddEOS, keyEOS, len(v.Tokens))
-	merges, errs[5] = m.texts(keyMerges, maxMerges)
-	if err := cmp.Or(errs[:]...); err != nil { // the first one
+	if v.Tokens, err = m.texts(keyTokens, vocab); err != nil {
 		return nil, err
 	}
-	for i, s := range merges {
-		left, right, ok := strings.Cut(s, " ")
-		if !ok {
-			return nil, fmt.Errorf("%s[%d]: found %q, expected two tokens with a space between", keyMerges, i, strictjson.Shorten(s))
-		}
-		v.Merges = append(v.Merges, [2]string{left, right})
+	if err := m.types(&v); err != nil {
+		return nil, err
+	}
+	switch kind {
+	case byteTokens:
+		err = m.byteTokenizer(&v)
+	case scoredTokens:
+		err = m.scoredTokenizer(&v)
+	case unigramTokens:
+		err = m.unigramTokenizer(&v)
+	case textTokens:
+		err = m.textTokenizer(&v)
+	default:
+		names := map[string]string{"bert": " (WordPiece)", "rwkv": " (RWKV)", "plamo2": " (PLaMo 2)"}
+		err = fmt.Errorf("%s: found %q%s, expected one of %q", keyTokenizer, strictjson.Shorten(kind), names[kind], []string{byteTokens, scoredTokens, unigramTokens, textTokens})
+	}
+	if err != nil {
+		return nil, err
 	}
 	return tokenizer.New(v)
 }
 
+// byteTokenizer reads byte-level BPE. Early files do not say how text is cut into
+// words; it is GPT-2's way.
+func (m metadata) byteTokenizer(v *tokenizer.Vocabulary) error {
+	name, found, err := m.text(keySplit)
+	if err != nil {
+		return err
+	}
+	if !found {
+		name = "gpt-2"
+	}
+	if slices.Contains(textSplits, name) {
+		return m.textTokenizer(v)
+	}
+	p, ok := tokenizer.PreSplitOf(name)
+	if !ok {
+		return fmt.Errorf("%s: found %q, a way to cut text into words that is not known here: ids would be wrong", keySplit, strictjson.Shorten(name))
+	}
+	v.PreTokenizer, v.IgnoreMerges = p.Steps, p.IgnoreMerges
+	var errs [4]error
+	v.Merges, errs[0] = m.merges()
+	v.PrefixSpace, errs[1] = m.flag(keyAddSpace)
+	v.Prefix, errs[2] = m.around(keyAddBOS, keyBOS, len(v.Tokens), p.AddBOS)
+	v.Suffix, errs[3] = m.around(keyAddEOS, keyEOS, len(v.Tokens), false)
+	return cmp.Or(errs[:]...) // the first one
+}
+
+// sentencePieces are the steps of a tokenizer whose spaces are marks, and that puts one
+// before a text, or not.
+func sentencePieces(v *tokenizer.Vocabulary, prefix bool) {
+	if prefix {
+		v.Normalizer = append(v.Normalizer, tokenizer.Step{Type: "Prepend", Content: spaceMark})
+	}
+	v.Normalizer = append(v.Normalizer, tokenizer.Step{Type: "Replace", Pattern: " ", Content: spaceMark})
+	v.Decoder = []tokenizer.Step{{Type: "Replace", Pattern: spaceMark, Content: " "}, {Type: "ByteFallback"}, {Type: "Fuse"}}
+	if prefix {
+		v.Decoder = append(v.Decoder, tokenizer.Step{Type: "Strip", Content: " ", Start: 1})
+	}
+}
+
+// scoredTokenizer reads SentencePiece's BPE.
+func (m metadata) scoredTokenizer(v *tokenizer.Vocabulary) error {
+	v.Model, v.FuseUnknown = tokenizer.ScoredBPE, true
+	var prefix bool
+	var errs [5]error
+	v.Scores, errs[0] = m.scores(len(v.Tokens))
+	v.Unknown, errs[1] = m.unknown(v, 0)
+	prefix, errs[2] = m.flagOr(keyAddSpace, true)
+	v.Prefix, errs[3] = m.around(keyAddBOS, keyBOS, len(v.Tokens), true)
+	v.Suffix, errs[4] = m.around(keyAddEOS, keyEOS, len(v.Tokens), false)
+	sentencePieces(v, prefix)
+	return cmp.Or(errs[:]...)
+}
+
+// unigramTokenizer reads SentencePiece's unigram model.
+func (m metadata) unigramTokenizer(v *tokenizer.Vocabulary) error {
+	v.Model = tokenizer.Unigram
+	var prefix, collapse bool
+	var charsmap string
+	var errs [7]error
+	v.Scores, errs[0] = m.scores(len(v.Tokens))
+	v.Unknown, errs[1] = m.unknown(v, 2)
+	prefix, errs[2] = m.flagOr(keyAddSpace, true)
+	collapse, errs[3] = m.flag(keyCollapse)
+	v.Prefix, errs[4] = m.around(keyAddBOS, keyBOS, len(v.Tokens), false)
+	v.Suffix, errs[5] = m.around(keyAddEOS, keyEOS, len(v.Tokens), true)
+	charsmap, errs[6] = m.bytes(keyCharsmap)
+	if charsmap != "" {
+		v.Normalizer = append(v.Normalizer, tokenizer.Step{Type: "Precompiled", Charsmap: charsmap})
+	}
+	if collapse {
+		v.Normalizer = append(v.Normalizer, tokenizer.Step{Type: "Strip", Start: 1, Stop: 1}, tokenizer.Step{Type: "Replace", Pattern: " {2,}", Regex: true, Content: " "})
+	}
+	sentencePieces(v, prefix)
+	return cmp.Or(errs[:]...)
+}
+
+// textTokenizer reads BPE of characters, as Gemma 4 has it.
+func (m metadata) textTokenizer(v *tokenizer.Vocabulary) error {
+	v.Model, v.ByteFallback, v.FuseUnknown = tokenizer.TextBPE, true, true
+	var errs [4]error
+	v.Merges, errs[0] = m.merges()
+	v.Unknown, errs[1] = m.unknown(v, -1)
+	v.Prefix, errs[2] = m.around(keyAddBOS, keyBOS, len(v.Tokens), false)
+	v.Suffix, errs[3] = m.around(keyAddEOS, keyEOS, len(v.Tokens), false)
+	sentencePieces(v, false)
+	return cmp.Or(errs[:]...)
+}
+
+// merges reads pairs of tokens with a space between, which may begin with one.
+func (m metadata) merges() ([][2]string, error) {
+	merges, err := m.texts(keyMerges, maxMerges)
+	if err != nil {
+		return nil, err
+	}
+	pairs := make([][2]string, len(merges))
+	for i, s := range merges {
+		at := strings.Index(s[min(1, len(s)):], " ") + 1
+		if at == 0 {
+			return nil, fmt.Errorf("%s[%d]: found %q, expected two tokens with a space between", keyMerges, i, strictjson.Shorten(s))
+		}
+		pairs[i] = [2]string{s[:at], s[at+1:]}
+	}
+	return pairs, nil
+}
+
+// scores reads a score for each of n tokens.
+func (m metadata) scores(n int) ([]float64, error) {
+	value, _ := m.Value(keyScores)
+	scores, ok := value.Floats()
+	if !ok || len(scores) < n {
+		return nil, fmt.Errorf("%s: found %d numbers, expected %d, one a token", keyScores, len(scores), n)
+	}
+	return scores[:n], nil
+}
+
+// unknown reads the name of the token for what has none. id is that of files that do
+// not say; -1 for none.
+func (m metadata) unknown(v *tokenizer.Vocabulary, id int) (string, error) {
+	given, found, err := m.integer(keyUnknown)
+	if found {
+		id = given
+	}
+	if err != nil || id < 0 || id >= len(v.Tokens) {
+		return "", err
+	}
+	return v.Tokens[id], nil
+}
+
+// bytes reads an array of bytes, which may be absent.
+func (m metadata) bytes(key string) (string, error) {
+	value, found := m.Value(key)
+	if !found {
+		return "", nil
+	}
+	ints, ok := value.Ints()
+	if !ok {
+		return "", fmt.Errorf("%s: expected an array of bytes", key)
+	}
+	p := make([]byte, len(ints))
+	for i, n := range ints {
+		p[i] = byte(n)
+	}
+	return string(p), nil
+}
+
 // around reads the id that comes before a text, or after it, if the key add says
-// that one does.
-func (m metadata) around(add, key string, tokens int) ([]int, error) {
+// that one does, or does by default.
+func (m metadata) around(add, key string, tokens int, byDefault bool) ([]int, error) {
 	id, found, err := m.integer(key)
-	asked, flagErr := m.flag(add)
+	asked, flagErr := m.flagOr(add, byDefault && found && id < tokens)
 	switch {
 	case flagErr != nil || !asked:
 		return nil, flagErr
@@ -115,6 +267,25 @@ func (m metadata) types(v *tokenizer.Vocabulary) error {
 	for n := len(types); n > 0 && types[n-1] == tokenUnused; n-- {
 		v.Tokens = v.Tokens[:n-1]
 	}
+	return m.strips(v)
+}
+
+// strips says which added tokens take white space with them. Files do not say it:
+// llama.cpp knows it of Phi-3 by the model's name.
+func (m metadata) strips(v *tokenizer.Vocabulary) error {
+	name, _, err := m.text(keyName)
+	if err != nil {
+		return err
+	}
+	if name = strings.ToLower(name); !strings.Contains(name, "phi-3") && !strings.Contains(name, "phi3") {
+		return nil
+	}
+	v.Matches = map[int]tokenizer.Match{}
+	for id := range v.Added {
+		if id < len(v.Tokens) && !slices.Contains([]string{"<unk>", "<s>", "<|endoftext|>"}, v.Tokens[id]) {
+			v.Matches[id] = tokenizer.Match{RightStrip: true}
+		}
+	}
 	return nil
 }
 
@@ -132,120 +303,4 @@ func (m metadata) texts(key string, limit int) ([]string, error) {
 		return nil, fmt.Errorf("%s: expected an array of strings", key)
 	}
 	return texts, nil
-}
-
-// lost reports what the format that is written cannot hold: to o.Warn or, without
-// one, as an error.
-func (o SaveOptions) lost(format string, args ...any) error {
-	err := fmt.Errorf(format, args...)
-	if o.Warn == nil {
-		return err
-	}
-	o.Warn(err.Error())
-	return nil
-}
-
-// savedTokenizer is the tokenizer to be saved. It is nil if there is none, or if it
-// cannot be read and o allows that.
-func (c *Checkpoint) savedTokenizer(o SaveOptions) (*tokenizer.Tokenizer, error) {
-	t, err := c.Tokenizer()
-	switch {
-	case err == nil:
-		return t, nil
-	case errors.Is(err, tokenizer.ErrNone):
-		return nil, nil
-	case o.Warn == nil:
-		return nil, err
-	}
-	return nil, o.lost("the tokenizer cannot be read, and none is written: %w", err)
-}
-
-// ends reports what a GGUF file cannot hold of the tokenizer v. It returns config
-// with the tokens that begin and end a text in the order of the file, which has one
-// that begins it and two that end it: those that the tokenizer adds come first.
-func (o SaveOptions) ends(config model.Config, v tokenizer.Vocabulary) (model.Config, error) {
-	var lost []error
-	say := func(format string, args ...any) {
-		if err := o.lost("GGUF: "+format, args...); err != nil {
-			lost = append(lost, err)
-		}
-	}
-	add := func(what string, ids []int, added []int) []int {
-		if len(added) == 0 {
-			return ids
-		}
-		if len(added) > 1 {
-			say("the tokenizer puts %d tokens %s a text, of which it can hold the first alone", len(added), what)
-		}
-		return append(added[:1:1], slices.DeleteFunc(slices.Clone(ids), func(id int) bool { return id == added[0] })...)
-	}
-	config.BOS, config.EOS = add("before", config.BOS, v.Prefix), add("behind", config.EOS, v.Suffix)
-	if len(config.BOS) > 1 {
-		say("the tokens %d begin a text, of which it can hold the first alone", config.BOS)
-	}
-	if len(config.EOS) > 2 {
-		say("the tokens %d end a text, of which it can hold the first two alone", config.EOS)
-	}
-	if len(v.Normalizer) > 0 {
-		say("text is normalized (%s), which it cannot say: normalize prompts yourself", strings.Join(v.Normalizer, ", "))
-	}
-	if v.PrefixSpace {
-		say("the tokenizer puts a space before a text, which it can say, but llama.cpp does not do: begin prompts for llama.cpp with a space")
-	}
-	if v.IgnoreMerges {
-		say("words that are tokens become those whatever merges make of them (ignore_merges), which it cannot say")
-	}
-	if v.Unknown != "" {
-		say("token %q stands for bytes that have none, which it cannot say", v.Unknown)
-	}
-	for _, id := range slices.Sorted(maps.Keys(v.Matches)) {
-		if m := v.Matches[id]; m.LeftStrip || m.RightStrip || m.SingleWord {
-			say("added tokens such as %q take white space with them, or stand for whole words alone (lstrip, rstrip, single_word), which it cannot say", v.Tokens[id])
-			break
-		}
-	}
-	return config, errors.Join(lost...)
-}
-
-// tokenizerMetadata are the entries for a tokenizer, of at most vocab tokens, of a
-// model with vocab of them. llama.cpp wants a token for each of the model's ids:
-// an id without one gets an unused token.
-func tokenizerMetadata(v tokenizer.Vocabulary, vocab int) ([]gguf.KeyValue, error) {
-	types := make([]int32, vocab)
-	v.Tokens = append(v.Tokens, make([]string, vocab-len(v.Tokens))...)
-	for id := range types {
-		switch special, added := v.Added[id]; {
-		case v.Tokens[id] == "":
-			v.Tokens[id] = fillName(id)
-			types[id] = tokenUnused
-		case special:
-			types[id] = tokenControl
-		case added:
-			types[id] = tokenAdded
-		default:
-			types[id] = tokenNormal
-		}
-	}
-	merges := make([]string, len(v.Merges))
-	for i, m := range v.Merges {
-		if strings.Contains(m[0]+m[1], " ") {
-			return nil, fmt.Errorf("merge %d is of %q and %q: GGUF has merges as two tokens with a space between, so it cannot hold a token with one", i, m[0], m[1])
-		}
-		merges[i] = m[0] + " " + m[1]
-	}
-	all := []gguf.KeyValue{
-		{Key: keyTokenizer, Value: gguf.OfText("gpt2")},
-		{Key: keySplit, Value: gguf.OfText("gpt-2")},
-		{Key: keyTokens, Value: gguf.OfTexts(v.Tokens)},
-		{Key: keyTypes, Value: gguf.OfInt32s(types)},
-		{Key: keyMerges, Value: gguf.OfTexts(merges)},
-		{Key: keyAddBOS, Value: gguf.OfBool(len(v.Prefix) > 0)},
-	}
-	if len(v.Suffix) > 0 {
-		all = append(all, gguf.KeyValue{Key: keyAddEOS, Value: gguf.OfBool(true)})
-	}
-	if v.PrefixSpace {
-		all = append(all, gguf.KeyValue{Key: keyAddSpace, Value: gguf.OfBool(true)})
-	}
-	return all, nil
 }

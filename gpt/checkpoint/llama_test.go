@@ -146,34 +146,34 @@ const llamaSmall = `"model_type": "llama", "num_hidden_layers": 2, "num_attentio
 
 // TestLlamaConfig reads both forms of RoPE's settings.
 func TestLlamaConfig(t *testing.T) {
-	want := func(change func(c *model.Config, s *model.LlamaSettings)) model.Config {
-		s := &model.LlamaSettings{Activation: backend.SiLU, Theta: 10000}
+	want := func(change func(c *model.Config, s *model.DecoderSettings)) model.Config {
+		s := &model.DecoderSettings{Activation: backend.SiLU, Rope: model.Rope{Theta: 10000}}
 		c := model.Config{Family: "llama", Layers: 2, Heads: 6, KVHeads: 6, HeadSize: 10, Width: 60, Inner: 128, Context: 64, Vocab: 300, Epsilon: 1e-6, Settings: s}
 		change(&c, s)
 		return c.Complete()
 	}
-	llama3 := func(_ *model.Config, s *model.LlamaSettings) {
+	llama3 := func(_ *model.Config, s *model.DecoderSettings) {
 		s.Theta, s.Scaling, s.Factor, s.Low, s.High, s.Original = 500000, "llama3", 8, 1, 4, 32
 	}
 	for _, test := range []struct {
 		name, more string
-		want       func(c *model.Config, s *model.LlamaSettings)
+		want       func(c *model.Config, s *model.DecoderSettings)
 	}{
-		{"defaults", ``, func(*model.Config, *model.LlamaSettings) {}},
-		{"nulls", `, "rope_scaling": null, "head_dim": null, "num_key_value_heads": null, "rope_parameters": null`, func(*model.Config, *model.LlamaSettings) {}},
+		{"defaults", ``, func(*model.Config, *model.DecoderSettings) {}},
+		{"nulls", `, "rope_scaling": null, "head_dim": null, "num_key_value_heads": null, "rope_parameters": null`, func(*model.Config, *model.DecoderSettings) {}},
 		{"groups", `, "num_key_value_heads": 2, "head_dim": 32, "tie_word_embeddings": true, "rms_norm_eps": 1e-05, "hidden_act": "gelu", "attention_bias": true, "mlp_bias": true`,
-			func(c *model.Config, s *model.LlamaSettings) {
+			func(c *model.Config, s *model.DecoderSettings) {
 				c.KVHeads, c.HeadSize, c.TieEmbeddings, c.Epsilon = 2, 32, true, 1e-5
 				s.Activation, s.QKVBias, s.OutBias, s.MLPBias = backend.GELUErf, true, true, true
 			}},
-		{"rope_theta", `, "rope_theta": 500000.0`, func(_ *model.Config, s *model.LlamaSettings) { s.Theta = 500000 }},
-		{"new form", `, "rope_parameters": {"rope_type": "default", "rope_theta": 500000.0}`, func(_ *model.Config, s *model.LlamaSettings) { s.Theta, s.Scaling = 500000, "none" }},
-		{"linear, oldest form", `, "rope_scaling": {"type": "linear", "factor": 2.5}`, func(_ *model.Config, s *model.LlamaSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
+		{"rope_theta", `, "rope_theta": 500000.0`, func(_ *model.Config, s *model.DecoderSettings) { s.Theta = 500000 }},
+		{"new form", `, "rope_parameters": {"rope_type": "default", "rope_theta": 500000.0}`, func(_ *model.Config, s *model.DecoderSettings) { s.Theta, s.Scaling = 500000, "none" }},
+		{"linear, oldest form", `, "rope_scaling": {"type": "linear", "factor": 2.5}`, func(_ *model.Config, s *model.DecoderSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
 		// Transformers 5 takes rope_scaling in place of rope_parameters, where both are there.
 		{"both forms", `, "rope_scaling": {"type": "linear", "factor": 2.5, "rope_theta": 500.0}, "rope_parameters": {"rope_type": "default", "rope_theta": 7.0}`,
-			func(_ *model.Config, s *model.LlamaSettings) { s.Theta, s.Scaling, s.Factor = 500, "linear", 2.5 }},
-		{"oldest name in the new form", `, "rope_parameters": {"type": "linear", "factor": 2.5}`, func(_ *model.Config, s *model.LlamaSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
-		{"linear, new form", `, "rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 10000}`, func(_ *model.Config, s *model.LlamaSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
+			func(_ *model.Config, s *model.DecoderSettings) { s.Theta, s.Scaling, s.Factor = 500, "linear", 2.5 }},
+		{"oldest name in the new form", `, "rope_parameters": {"type": "linear", "factor": 2.5}`, func(_ *model.Config, s *model.DecoderSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
+		{"linear, new form", `, "rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 10000}`, func(_ *model.Config, s *model.DecoderSettings) { s.Scaling, s.Factor = "linear", 2.5 }},
 		{"llama3, old form", `, "rope_theta": 500000.0, "rope_scaling": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32, "rope_type": "llama3"}`, llama3},
 		{"llama3, new form", `, "rope_parameters": {"rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32, "rope_type": "llama3"}`, llama3},
 	} {
@@ -187,13 +187,15 @@ func TestLlamaConfig(t *testing.T) {
 		}
 	}
 	for more, part := range map[string]string{
-		`"rope_scaling": {"type": "dynamic", "factor": 2}`:                `rope_scaling.type: found "dynamic", which is not supported, expected "default" or "linear" or "llama3"`,
-		`"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}`:     `rope_parameters.rope_type: found "yarn", which is not supported`,
-		`"rope_scaling": {"rope_type": "llama3", "factor": 8}`:            "rope_scaling: found factor 8, low_freq_factor 0",
-		`"rope_scaling": {"rope_type": "linear"}`:                         "rope_scaling.factor: missing",
-		`"rope_scaling": {"rope_type": "linear", "factor": 0}`:            "rope_scaling.factor: found 0, expected more than 0",
-		`"rope_parameters": {"full_attention": {"rope_type": "default"}}`: `rope_parameters.full_attention: found {"rope_type": "default"}, which is not supported`,
-		`"quantization_config": {"quant_method": "gptq"}`:                 `quantization_config: found {"quant_method": "gptq"}, which is not supported, expected null`,
+		`"rope_scaling": {"type": "dynamic", "factor": 2}`:                                   `rope_scaling.type: found "dynamic", which is not supported, expected "default" or "linear" or "llama3" or "yarn"`,
+		`"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}`:                    `rope_parameters.rope_type: found "longrope", which is not supported`,
+		`"rope_scaling": {"rope_type": "yarn", "factor": 4, "beta_fast": 1, "beta_slow": 2}`: "rope_scaling: found factor 4, beta_fast 1, beta_slow 2",
+		`"rope_scaling": {"rope_type": "yarn", "factor": 4, "truncate": false}`:              "rope_scaling.truncate: found false, which is not supported",
+		`"rope_scaling": {"rope_type": "llama3", "factor": 8}`:                               "rope_scaling: found factor 8, low_freq_factor 0",
+		`"rope_scaling": {"rope_type": "linear"}`:                                            "rope_scaling.factor: missing",
+		`"rope_scaling": {"rope_type": "linear", "factor": 0}`:                               "rope_scaling.factor: found 0, expected more than 0",
+		`"rope_parameters": {"full_attention": {"rope_type": "default"}}`:                    `rope_parameters.full_attention: found {"rope_type": "default"}, which is not supported`,
+		`"quantization_config": {"quant_method": "gptq"}`:                                    `quantization_config: found {"quant_method": "gptq"}, which is not supported, expected null`,
 		`"rope_scaling": 7`:            "rope_scaling: ",
 		`"rope_theta": -1`:             "rope_theta: found -1, expected more than 0",
 		`"num_key_value_heads": 4`:     "num_key_value_heads: found 4, expected a number that divides num_attention_heads, which is 6",
@@ -212,7 +214,7 @@ func TestLlamaConfig(t *testing.T) {
 // TestLlamaRefusals converts what a format cannot say.
 func TestLlamaRefusals(t *testing.T) {
 	c := gpttest.Llamas()["plain"]
-	c.Settings = &model.LlamaSettings{Activation: backend.ReLU, Theta: 10000}
+	c.Settings = &model.DecoderSettings{Activation: backend.ReLU, Rope: model.Rope{Theta: 10000}}
 	r, err := checkpoint.Random(c, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +226,7 @@ func TestLlamaRefusals(t *testing.T) {
 		t.Error("a file was left")
 	}
 	// Factors that no settings of llama3 give are GGUF's alone.
-	c.Settings = &model.LlamaSettings{Activation: backend.SiLU, Theta: 10000, Factors: []float32{1, 2, 1, 3, 1, 4, 1, 5}}
+	c.Settings = &model.DecoderSettings{Activation: backend.SiLU, Rope: model.Rope{Theta: 10000, Factors: []float32{1, 2, 1, 3, 1, 4, 1, 5}}}
 	if r, err = checkpoint.Random(c, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -243,14 +245,15 @@ func TestLlamaGGUFErrors(t *testing.T) {
 	}{
 		"another size of values":     {func(m *ggufModel) { m.set("llama.attention.value_length", gguf.OfUint32(16)) }, "llama.attention.value_length: found 16, expected 32 as llama.attention.key_length has"},
 		"part of a head turns":       {func(m *ggufModel) { m.set("llama.rope.dimension_count", gguf.OfUint32(16)) }, "llama.rope.dimension_count: found 16"},
-		"YaRN":                       {func(m *ggufModel) { m.set("llama.rope.scaling.type", gguf.OfText("yarn")) }, `llama.rope.scaling.type: found "yarn", which is not supported, expected "none" or "linear"`},
-		"heads of each layer":        {func(m *ggufModel) { m.set("llama.attention.head_count_kv", gguf.OfInt32s([]int32{2, 2})) }, "llama.attention.head_count_kv: found an array"},
+		"longrope without factors":   {func(m *ggufModel) { m.set("llama.rope.scaling.type", gguf.OfText("longrope")) }, "rope_scaling: found 0 numbers of short_factor, 0 of long_factor"},
+		"a scaling of no name":       {func(m *ggufModel) { m.set("llama.rope.scaling.type", gguf.OfText("ntk")) }, `llama.rope.scaling.type: found "ntk", which is not supported, expected "none" or "linear" or "yarn" or "longrope"`},
+		"heads of each layer":        {func(m *ggufModel) { m.set("llama.attention.head_count_kv", gguf.OfInt32s([]int32{2, 2})) }, "llama.attention.head_count_kv: found [2,2], expected a whole number"},
 		"no epsilon":                 {func(m *ggufModel) { m.unset("llama.attention.layer_norm_rms_epsilon") }, "llama.attention.layer_norm_rms_epsilon: missing, expected a number"},
 		"no base":                    {func(m *ggufModel) { m.unset("llama.rope.freq_base") }, ""},
 		"fewer factors":              {func(m *ggufModel) { x := m.tensor("rope_freqs.weight"); x.Shape, x.Data = []int{8}, x.Data[:32] }, "rope_freqs.weight: found 8 numbers, expected 16"},
 		"no factors":                 {func(m *ggufModel) { x := m.tensor("rope_freqs.weight"); x.Shape, x.Data = []int{0}, nil }, "rope_freqs.weight: found F32 [0], expected a vector of F32"},
 		"several experts":            {func(m *ggufModel) { m.set("llama.expert_count", gguf.OfUint32(8)) }, "llama.expert_count: found 8, which is not supported, expected 0"},
-		"angles of another size":     {func(m *ggufModel) { m.set("llama.rope.scaling.attn_factor", gguf.OfFloat32(2)) }, "llama.rope.scaling.attn_factor: found 2, which is not supported, expected 1"},
+		"angles of another size":     {func(m *ggufModel) { m.set("llama.rope.scaling.attn_factor", gguf.OfFloat32(-2)) }, "llama.rope.scaling.attn_factor: found -2, expected more than 0"},
 		"factors of 0":               {func(m *ggufModel) { clear(m.tensor("rope_freqs.weight").Data[4:8]) }, "rope_freqs.weight: found 0 as number 1"},
 		"factors that are no vector": {func(m *ggufModel) { m.tensor("rope_freqs.weight").Shape = []int{2, 8} }, "rope_freqs.weight: found F32 [2 8], expected a vector of F32"},
 		"a bias of queries alone": {func(m *ggufModel) {
@@ -335,8 +338,8 @@ func TestLlamaLinearGGUF(t *testing.T) {
 	} {
 		m := readGGUF(t, path)
 		test.change(m)
-		if s := gpttest.OpenCheckpoint(t, m.write(t)).Config.Settings.(*model.LlamaSettings); s.Linear != test.linear {
-			t.Errorf("%s: positions are divided by %v, expected %v", name, s.Linear, test.linear)
+		if s := gpttest.OpenCheckpoint(t, m.write(t)).Config.Settings.(*model.DecoderSettings); s.Stretch != test.linear {
+			t.Errorf("%s: positions are divided by %v, expected %v", name, s.Stretch, test.linear)
 		}
 	}
 }
@@ -361,7 +364,7 @@ func readGGUF(t *testing.T, path string) *ggufModel {
 func TestLlamaFewFactors(t *testing.T) {
 	c := gpttest.Llamas()["plain"]
 	c.HeadSize = 16
-	c.Settings = &model.LlamaSettings{Activation: backend.SiLU, Theta: 10000, Scaling: "llama3", Factor: 8, Low: 1, High: 4, Original: 8192}
+	c.Settings = &model.DecoderSettings{Activation: backend.SiLU, Rope: model.Rope{Theta: 10000, Scaling: "llama3", Factor: 8, Low: 1, High: 4, Original: 8192}}
 	r, err := checkpoint.Random(c, 1)
 	if err != nil {
 		t.Fatal(err)

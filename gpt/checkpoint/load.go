@@ -15,8 +15,8 @@ import (
 // matrices as the checkpoint stores them and vectors as f32.
 type LoadOptions struct {
 	// DType is that of matrices: one of weights, or None for as stored.
-	// Of the quantised types a matrix is kept as f16 where its inputs are not
-	// whole blocks, and positions, which are added and not multiplied, as f32.
+	// Of the quantised types and mixtures a matrix is kept as [model.Weight.Kept] says,
+	// and positions, which are added and not multiplied, as f32.
 	DType backend.DType
 
 	// Train keeps all weights as f32, in memory that may be written to: they
@@ -41,8 +41,8 @@ func (o LoadOptions) check() error {
 	if o.Train && o.DType != backend.None && o.DType != backend.F32 {
 		return fmt.Errorf("weights that train are kept as f32, not as %v", o.DType)
 	}
-	if o.DType != backend.None && !o.DType.Is(backend.Weights) {
-		return fmt.Errorf("%v is no dtype of weights: expected one of %s", o.DType, backend.JoinDTypes(backend.DTypes(backend.Weights)))
+	if o.DType != backend.None && !o.DType.Is(backend.Weights|backend.Targets) {
+		return fmt.Errorf("%v is no dtype of weights: expected one of %s", o.DType, backend.JoinDTypes(backend.DTypes(backend.Targets)))
 	}
 	if d := o.Activations; d != backend.None && d != backend.F32 && d != backend.F16 && !(d.Quantized() && d.Is(backend.Activations)) {
 		return fmt.Errorf("%v is no dtype of activations to load a model with: expected %v, %v or %v", d, backend.F16, backend.F32, backend.Q8_A)
@@ -50,8 +50,8 @@ func (o LoadOptions) check() error {
 	return nil
 }
 
-// kept is the dtype in which w is kept in memory.
-func (o LoadOptions) kept(w model.Weight, stored backend.DType) backend.DType {
+// kept is the dtype in which w, of a model of shape c, is kept in memory.
+func (o LoadOptions) kept(c model.Config, w model.Weight, stored backend.DType) backend.DType {
 	if !w.Matrix() || w.Make != nil || o.Train {
 		return backend.F32
 	}
@@ -61,10 +61,8 @@ func (o LoadOptions) kept(w model.Weight, stored backend.DType) backend.DType {
 		return d
 	case w.Role == model.Positions:
 		return backend.F32
-	case w.Inputs()%d.BlockLen() != 0:
-		return backend.F16
 	}
-	return d
+	return w.Kept(d, c)
 }
 
 // Load reads the weights into the memory of b. Where b can compute on memory of
@@ -165,6 +163,7 @@ type kept struct {
 	shape     []int
 	transpose bool            // on the way
 	rows      func(r int) int // where row r lies, if rows change their places on the way
+	more      float32         // what is added to each number on the way
 	mapped    bool            // it is used where it lies
 	view      bool            // the other way round than it lies
 }
@@ -175,11 +174,11 @@ type kept struct {
 // inputs, so a matrix that is quantised here is transposed in any case.
 func (p Plan) kept(w model.Weight, t rawTensor) kept {
 	stored := backend.OfFileName(t.DType)
-	k := kept{dtype: p.o.kept(w, stored), shape: w.Stored(p.format), rows: w.Rows(p.format, p.m.Order, p.m.HeadSize)}
+	k := kept{dtype: p.o.kept(p.m.Config, w, stored), shape: w.Stored(p.format), rows: w.Rows(p.format, w.Lies(p.m.Order), p.m.HeadSize), more: w.More(p.format)}
 	_, host := backend.As[backend.HostMapper](p.m.Backend)
 	k.transpose = w.Transposed(p.format) && (!host || k.dtype.Quantized())
 	k.view = w.Transposed(p.format) && !k.transpose
-	k.mapped = host && !p.m.Train && !k.transpose && k.rows == nil && k.dtype == stored && t.aligned
+	k.mapped = host && !p.m.Train && !k.transpose && k.rows == nil && k.more == 0 && k.dtype == stored && t.aligned
 	if k.transpose {
 		k.shape = w.Shape
 	}

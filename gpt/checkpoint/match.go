@@ -15,8 +15,8 @@ import (
 // wrappers are what programs put before the names of all tensors: the body of a
 // model with a head (Transformers), a model that was trained on several devices
 // or compiled (PyTorch), one within another model (Lightning, TRL). Several may
-// stand one before the other.
-var wrappers = []string{"transformer.", "_orig_mod.", "module.", "model.", "pretrained_model."}
+// stand one before the other. A model that sees has one that speaks as a part.
+var wrappers = []string{"transformer.", "gpt_neox.", "_orig_mod.", "module.", "model.", "language_model.", "pretrained_model."}
 
 // unwrapped is the name of a tensor without what wraps the model, and whether it
 // is in the body of a model of family f, beside which heads may stand.
@@ -46,6 +46,9 @@ func inBody(f *model.Family, short string) bool {
 func (c *Checkpoint) foreign(name string) bool {
 	f := c.Config.Architecture()
 	short, body := unwrapped(f, name)
+	if c.layout.others && slices.ContainsFunc(f.Beside, func(begin string) bool { return strings.HasPrefix(short, begin) }) {
+		return true
+	}
 	return c.layout.others && !body && short != f.Row(model.Unembedding).Name(model.HuggingFace) && !inBody(f, short)
 }
 

@@ -21,7 +21,7 @@ import (
 
 // SaveOptions say how a checkpoint is written.
 type SaveOptions struct {
-	DType    backend.DType         // of matrices: one of weights, in safetensors a plain one; None for as stored
+	DType    backend.DType         // of matrices: one of weights or a mixture, in safetensors a plain one; None for as stored
 	Progress func(done, total int) // is called with the number of tensors written, where it is not nil
 
 	// Warn is called with what the format cannot say of the checkpoint, and with the
@@ -39,7 +39,7 @@ type conversion struct {
 
 // conversions plans how the tensors of a checkpoint become those of format to.
 // dtype picks that of each. It returns the shape of the model, too.
-func (c *Checkpoint) conversions(to model.Format, dtype func(w model.Weight, stored backend.DType) backend.DType) (model.Config, []conversion, error) {
+func (c *Checkpoint) conversions(to model.Format, dtype func(c model.Config, w model.Weight, stored backend.DType) backend.DType) (model.Config, []conversion, error) {
 	m, found, err := c.match(nil, model.Placement{})
 	if err != nil {
 		return model.Config{}, nil, err
@@ -50,8 +50,8 @@ func (c *Checkpoint) conversions(to model.Format, dtype func(w model.Weight, sto
 		from := found[w.Name(model.HuggingFace)]
 		s := backend.OfFileName(from.DType)
 		all = append(all, conversion{converter{
-			stored: s, dtype: dtype(w, s), shape: w.Stored(to),
-			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize),
+			stored: s, dtype: dtype(m.Config, w, s), shape: w.Stored(to),
+			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize), more: w.More(is) - w.More(to),
 		}, from, w.Name(to)})
 	}
 	return m.Config, all, nil
@@ -99,7 +99,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if o.DType.Quantized() {
 		return fmt.Errorf("safetensors holds no %v: expected one of %s", o.DType, backend.JoinDTypes(backend.PlainDTypes()))
 	}
-	config, all, err := c.conversions(model.HuggingFace, func(_ model.Weight, stored backend.DType) backend.DType {
+	config, all, err := c.conversions(model.HuggingFace, func(_ model.Config, _ model.Weight, stored backend.DType) backend.DType {
 		switch {
 		case o.DType != backend.None:
 			return o.DType
@@ -150,13 +150,21 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	return r.commit()
 }
 
-// tokenizerFiles are the files of the tokenizer, none where the checkpoint has none.
+// tokenizerFiles are the files of the tokenizer and the chat template, none where the checkpoint has none.
 func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 	t, err := c.savedTokenizer(o)
 	if err != nil || t == nil {
 		return map[string][]byte{}, err
 	}
-	return t.Vocabulary().Files()
+	files, err := t.Vocabulary().Files()
+	if err != nil {
+		return nil, err
+	}
+	template, err := c.savedTemplate(o)
+	if err == nil && template != "" {
+		files[templateName] = []byte(template)
+	}
+	return files, err
 }
 
 // configJSON is the text of config.json for a model of shape c.
@@ -177,6 +185,9 @@ func configJSON(c model.Config) ([]byte, error) {
 	}
 	for _, s := range f.Keys {
 		value := s.Value(&c)
+		if value == nil && s.None {
+			value = model.Literal("null")
+		}
 		if x, float := value.(float64); float && x == math.Trunc(x) {
 			value = json.RawMessage(strconv.FormatFloat(x, 'f', 1, 64)) // as Python writes floats: Transformers warns of a scaling that is an int
 		}

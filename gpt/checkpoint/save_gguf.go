@@ -3,7 +3,9 @@ package checkpoint
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -17,14 +19,16 @@ const quantizationVersion = 2
 
 // SaveGGUF writes the checkpoint as a GGUF file, which llama.cpp and ollama read.
 // A model with settings that such a file cannot say is refused. Vectors and the table of positions are f32 whatever
-// is asked for, and a matrix is f16 where its rows are no whole blocks, both as
-// llama.cpp has it. A head that is the token matrix itself is not written twice.
+// is asked for, as llama.cpp has it, and of quantised types and mixtures a matrix is as
+// [model.Weight.Kept] says. A head that is the token matrix itself is not written twice.
 func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
-	config, all, err := c.conversions(model.GGUF, func(w model.Weight, stored backend.DType) backend.DType { return ggufDType(w, stored, o.DType) })
+	config, all, err := c.conversions(model.GGUF, func(c model.Config, w model.Weight, stored backend.DType) backend.DType {
+		return ggufDType(c, w, stored, o.DType)
+	})
 	if err != nil {
 		return err
 	}
-	metadata, extra, err := c.metadata(config, all[0].dtype, o)
+	metadata, extra, err := c.metadata(config, cmp.Or(o.DType, c.mixture, all[0].dtype), o)
 	if err != nil {
 		return err
 	}
@@ -37,23 +41,25 @@ func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) e
 	return gguf.Write(path, metadata, tensors, func(w io.Writer, t gguf.Tensor) error { return write(w, t.Name) })
 }
 
-// ggufDType is the dtype that w is written in where d is asked for.
-func ggufDType(w model.Weight, stored, d backend.DType) backend.DType {
+// ggufDType is the dtype that w, of a model of shape c, is written in where d is asked for.
+func ggufDType(c model.Config, w model.Weight, stored, d backend.DType) backend.DType {
 	if !w.Matrix() || w.Role == model.Positions {
 		return backend.F32
 	}
-	d = cmp.Or(d, stored)
-	if w.Inputs()%d.BlockLen() != 0 {
-		return backend.F16
+	if d = cmp.Or(d, stored); d.Quantized() {
+		return w.Kept(d, c)
 	}
 	return d
 }
 
 // metadata are the entries of a GGUF file for a model of shape config, whose
-// largest matrices are of dtype d, and the tensors that stand for settings.
+// matrices were asked for as d, or else whose largest is of dtype d, and the tensors that stand for settings.
 func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, []conversion, error) {
 	f := c.Config.Architecture()
 	settings, tensors, err := settingsMetadata(f, config)
+	if err == nil {
+		err = o.readable(f, config)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -78,6 +84,15 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 	if t != nil {
 		v = t.Vocabulary()
 	}
+	var vocabulary []gguf.KeyValue
+	if t != nil {
+		if vocabulary, err = tokenizerMetadata(v, config.Vocab); err != nil {
+			if err := o.lost("GGUF: the tokenizer cannot be said, and none is written: %w", err); err != nil {
+				return nil, nil, err
+			}
+			t, v = nil, tokenizer.Vocabulary{}
+		}
+	}
 	if config, err = o.ends(config, v); err != nil {
 		return nil, nil, err
 	}
@@ -89,8 +104,27 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
 			gguf.KeyValue{Key: f.GGUF + keyVocab, Value: count(config.Vocab)}), tensors, nil
 	}
-	vocabulary, err := tokenizerMetadata(v, config.Vocab)
-	return append(all, vocabulary...), tensors, err
+	template, err := c.savedTemplate(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slices.Concat(all, vocabulary, templateMetadata(template)), tensors, nil
+}
+
+// readable tells what llama.cpp does not read of a file of c.
+func (o SaveOptions) readable(f *model.Family, c model.Config) error {
+	switch {
+	case f.Heads == model.OwnHead && c.TieEmbeddings, f.Heads == model.NoHead && !c.TieEmbeddings:
+		return fmt.Errorf("GGUF cannot say that tie_word_embeddings is %v: llama.cpp reads no such file of %s", c.TieEmbeddings, f.Title)
+	}
+	for _, s := range f.Keys {
+		if value, ok := s.Value(&c).(int); s.Unread && ok && value < c.Context { // a window that is shorter than texts may be
+			if err := o.lost("%s is %v: llama.cpp does not read that of %s, and computes something else for longer texts", s.Name(), value, f.Title); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // settingsMetadata are the entries, and the tensors, that say the settings of c.
@@ -110,7 +144,17 @@ func settingsMetadata(f *model.Family, c model.Config) (all []gguf.KeyValue, ten
 		case bool:
 			v = gguf.OfBool(x)
 		case model.Literal:
+			if x == "true" || x == "false" {
+				v = gguf.OfBool(x == "true")
+				break
+			}
 			v = gguf.OfText(strings.Trim(string(x), `"`))
+		case []model.Literal:
+			list := make([]bool, len(x))
+			for i, text := range x {
+				list[i] = text == "true"
+			}
+			v = gguf.OfBools(list)
 		case []float32:
 			t := made(model.Weight{HF: s.Tensor, Shape: []int{len(x)}}, func() []float32 { return x })
 			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.TypeOf(backend.F32), Shape: t.Shape, Data: t.Data()}

@@ -1,6 +1,7 @@
 package checkpoint_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,33 @@ func tokens11() tokenizer.Vocabulary {
 	}
 }
 
+// named cuts text as GGUF's name for that says.
+func named(v tokenizer.Vocabulary, name string) tokenizer.Vocabulary {
+	p, _ := tokenizer.PreSplitOf(name)
+	v.PreTokenizer, v.IgnoreMerges = p.Steps, p.IgnoreMerges
+	return v
+}
+
+// pieces makes v a tokenizer whose tokens are texts.
+func pieces(v *tokenizer.Vocabulary, m tokenizer.Model, prefix bool) {
+	const mark = "▁"
+	v.Model, v.FuseUnknown = m, m != tokenizer.Unigram
+	for i, s := range v.Tokens {
+		v.Tokens[i] = strings.ReplaceAll(s, "Ġ", mark)
+	}
+	v.Merges = [][2]string{{"a", "b"}, {mark, "ab"}}
+	v.ByteFallback = m == tokenizer.TextBPE
+	if m == tokenizer.ScoredBPE || m == tokenizer.Unigram {
+		v.Scores, v.Merges = []float64{-3, -4, -5, -1, -2, -6, 0, 0, -7}, nil
+	}
+	v.Normalizer = []tokenizer.Step{{Type: "Replace", Pattern: " ", Content: mark}}
+	v.Decoder = []tokenizer.Step{{Type: "Replace", Pattern: mark, Content: " "}, {Type: "ByteFallback"}, {Type: "Fuse"}}
+	if prefix {
+		v.Normalizer = append([]tokenizer.Step{{Type: "Prepend", Content: mark}}, v.Normalizer...)
+		v.Decoder = append(v.Decoder, tokenizer.Step{Type: "Strip", Content: " ", Start: 1})
+	}
+}
+
 // TestSaveTokenizer writes tokenizers as GGUF and as a directory, each from the
 // other, and holds what is read again to what was there, and to what is told of.
 func TestSaveTokenizer(t *testing.T) {
@@ -33,16 +61,33 @@ func TestSaveTokenizer(t *testing.T) {
 		told   string // what GGUF cannot say; "" for all
 		same   bool   // GGUF has all of it, told or not
 	}{
-		"plain":        {func(v *tokenizer.Vocabulary) {}, "[3 2 5 7 3]", "", true},
-		"bos":          {func(v *tokenizer.Vocabulary) { v.Prefix = []int{6} }, "[6 3 2 5 7 3]", "", true},
-		"bos and eos":  {func(v *tokenizer.Vocabulary) { v.Prefix, v.Suffix = []int{6}, []int{8} }, "[6 3 2 5 7 3 8]", "", true},
-		"two bos":      {func(v *tokenizer.Vocabulary) { v.Prefix = []int{6, 8} }, "[6 8 3 2 5 7 3]", "puts 2 tokens before a text", false},
-		"prefix space": {func(v *tokenizer.Vocabulary) { v.PrefixSpace = true }, "[4 2 5 7 4]", "puts a space before a text", true},
-		"holes":        {func(v *tokenizer.Vocabulary) { v.Tokens[8], v.Tokens = "", append(v.Tokens, "e") }, "[3 2 5 7 3]", "", true},
-		"strip":        {func(v *tokenizer.Vocabulary) { v.Matches = map[int]tokenizer.Match{7: {LeftStrip: true}} }, "[3 2 5 7 3]", `such as "<x>" take white space`, false},
-		"normalized":   {func(v *tokenizer.Vocabulary) { v.Normalizer = []string{"NFC", "Lowercase"} }, "[3 2 5 7 3]", "text is normalized (NFC, Lowercase)", false},
-		"unknown":      {func(v *tokenizer.Vocabulary) { v.Unknown = "d" }, "[3 2 5 7 3]", `token "d" stands for bytes`, false},
-		"ignore":       {func(v *tokenizer.Vocabulary) { v.IgnoreMerges = true }, "[3 2 5 7 3]", "ignore_merges", false},
+		"plain":                          {func(v *tokenizer.Vocabulary) {}, "[3 2 5 7 3]", "", true},
+		"bos":                            {func(v *tokenizer.Vocabulary) { v.Prefix = []int{6} }, "[6 3 2 5 7 3]", "", true},
+		"bos and eos":                    {func(v *tokenizer.Vocabulary) { v.Prefix, v.Suffix = []int{6}, []int{8} }, "[6 3 2 5 7 3 8]", "", true},
+		"two bos":                        {func(v *tokenizer.Vocabulary) { v.Prefix = []int{6, 8} }, "[6 8 3 2 5 7 3]", "puts 2 tokens before a text", false},
+		"prefix space":                   {func(v *tokenizer.Vocabulary) { v.PrefixSpace = true }, "[4 2 5 7 4]", "puts a space before a text", true},
+		"holes":                          {func(v *tokenizer.Vocabulary) { v.Tokens[8], v.Tokens = "", append(v.Tokens, "e") }, "[3 2 5 7 3]", "", true},
+		"strip":                          {func(v *tokenizer.Vocabulary) { v.Matches = map[int]tokenizer.Match{7: {LeftStrip: true}} }, "[3 2 5 7 3]", `such as "<x>" take white space`, false},
+		"normalized":                     {func(v *tokenizer.Vocabulary) { v.Normalizer = []tokenizer.Step{{Type: "NFC"}, {Type: "Lowercase"}} }, "[3 2 5 7 3]", "text is normalized (NFC, Lowercase)", false},
+		"unknown":                        {func(v *tokenizer.Vocabulary) { v.Unknown = "d" }, "[3 2 5 7 3]", `token "d" stands for bytes`, false},
+		"ignore":                         {func(v *tokenizer.Vocabulary) { v.IgnoreMerges = true }, "[3 2 5 7 3]", "", true}, // merges make all tokens
+		"ignore, where merges make less": {func(v *tokenizer.Vocabulary) { v.IgnoreMerges, v.Merges = true, v.Merges[:1] }, "[3 2 5 7 3]", "none is written: the tokenizer cuts text into words in a way () that has no name in GGUF, or none that says ignore_merges: true", false},
+		"Llama 3's":                      {func(v *tokenizer.Vocabulary) { *v = named(*v, "llama-bpe") }, "[3 2 5 7 3]", "", true},
+		"Qwen's, normalized": {func(v *tokenizer.Vocabulary) {
+			*v = named(*v, "qwen2")
+			v.Normalizer = []tokenizer.Step{{Type: "NFC"}}
+		}, "[3 2 5 7 3]", "text is normalized (NFC)", true},
+		"a way of its own": {func(v *tokenizer.Vocabulary) {
+			v.PreTokenizer = []tokenizer.Step{{Type: "Split", Pattern: "b", Behavior: "Isolated"}, {Type: "ByteLevel"}}
+		}, "[0 1 2 5 7 0 1]", "none is written: the tokenizer cuts text into words in a way (Split, ByteLevel) that has no name in GGUF", false},
+		"Llama 2's": {func(v *tokenizer.Vocabulary) { pieces(v, tokenizer.TextBPE, true) }, "[4 2 5 7 4]", "", true},
+		"Gemma's":   {func(v *tokenizer.Vocabulary) { pieces(v, tokenizer.TextBPE, false) }, "[3 2 5 7 3]", "", true},
+		"Gemma's, with a merge less": {func(v *tokenizer.Vocabulary) {
+			pieces(v, tokenizer.TextBPE, false)
+			v.Merges, v.FuseUnknown = v.Merges[:1], true
+		}, "[3 2 5 7 3]", "", true},
+		"scores":  {func(v *tokenizer.Vocabulary) { pieces(v, tokenizer.ScoredBPE, true) }, "[4 2 5 7 4]", "", true},
+		"unigram": {func(v *tokenizer.Vocabulary) { pieces(v, tokenizer.Unigram, true) }, "[4 2 5 7 4]", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := tokens11()
@@ -84,6 +129,12 @@ func TestSaveTokenizer(t *testing.T) {
 			if all := strings.Join(told, "\n"); !strings.Contains(all, c.told) || (all == "") != (c.told == "") {
 				t.Errorf("told %q, want %q", all, c.told)
 			}
+			if strings.Contains(c.told, "none is written") {
+				if _, err := gpttest.OpenCheckpoint(t, path).Tokenizer(); !errors.Is(err, tokenizer.ErrNone) {
+					t.Errorf("error %v, want none", err)
+				}
+				return
+			}
 			read = check(path, c.same)
 			if c.same {
 				check(gpttest.SaveDir(t, read, backend.None), true)
@@ -113,7 +164,7 @@ func TestSaveEnds(t *testing.T) {
 // TestSaveWithoutTokenizer goes on where the tokenizer cannot be read, and says so.
 func TestSaveWithoutTokenizer(t *testing.T) {
 	dir := gpttest.SaveDir(t, gpttest.OpenCheckpoint(t, oneGGUF(t).write(t)), backend.None)
-	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(`{"pre_tokenizer": {"type": "Metaspace"}}`), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte(`{"pre_tokenizer": {"type": "UnicodeScripts"}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	c := gpttest.OpenCheckpoint(t, dir)
@@ -122,12 +173,12 @@ func TestSaveWithoutTokenizer(t *testing.T) {
 		func(path string, o checkpoint.SaveOptions) error { return c.SaveDir(t.Context(), path+".gguf", o) },
 	} {
 		path := filepath.Join(t.TempDir(), "saved")
-		gpttest.WantError(t, save(path, checkpoint.SaveOptions{}), `pre_tokenizer: found "Metaspace"`)
+		gpttest.WantError(t, save(path, checkpoint.SaveOptions{}), `pre_tokenizer: found "UnicodeScripts"`)
 		told := ""
 		if err := save(path, checkpoint.SaveOptions{Warn: func(s string) { told += s }}); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(told, "the tokenizer cannot be read, and none is written: ") || !strings.Contains(told, "Metaspace") {
+		if !strings.Contains(told, "the tokenizer cannot be read, and none is written: ") || !strings.Contains(told, "UnicodeScripts") {
 			t.Errorf("told %q", told)
 		}
 		_, err := gpttest.OpenCheckpoint(t, path+".gguf").Tokenizer()

@@ -25,7 +25,7 @@ func Snapshot(m *model.Model, t *tokenizer.Tokenizer) (*Checkpoint, error) {
 	}
 	var tensors rows
 	for _, w := range m.Learned() {
-		data, err := read(m, w, *w.Tensor)
+		data, err := read(m, w, *w.Tensor, w.More(model.HuggingFace))
 		if err != nil {
 			return nil, fmt.Errorf("tensor %s: %w", w.Name(model.HuggingFace), err)
 		}
@@ -40,14 +40,15 @@ func Snapshot(m *model.Model, t *tokenizer.Tokenizer) (*Checkpoint, error) {
 }
 
 // read returns x, which is w or has its shape and strides, as a checkpoint
-// stores it.
-func read(m *model.Model, w model.Weight, x backend.Tensor) ([]byte, error) {
+// stores it. Its numbers are so much less there.
+func read(m *model.Model, w model.Weight, x backend.Tensor, less float32) ([]byte, error) {
 	x, turned := asStored(w, x)
 	data := make([]byte, x.Size())
-	if err := m.Backend.Read(data, x.Buf, 4*x.Offset); err != nil || !turned {
+	rows := w.Rows(w.Lies(m.Order), model.HuggingFace, m.HeadSize)
+	if err := m.Backend.Read(data, x.Buf, 4*x.Offset); err != nil || !turned && rows == nil && less == 0 {
 		return data, err
 	}
-	c := converter{stored: backend.F32, data: data, dtype: backend.F32, shape: w.Stored(model.HuggingFace), transpose: true}
+	c := converter{stored: backend.F32, data: data, dtype: backend.F32, shape: w.Stored(model.HuggingFace), transpose: turned, rows: rows, more: -less}
 	out := make([]byte, 0, len(data))
 	err := c.pieces(func(p []byte) error {
 		out = append(out, p...)
@@ -60,6 +61,9 @@ func read(m *model.Model, w model.Weight, x backend.Tensor) ([]byte, error) {
 func write(m *model.Model, w model.Weight, x backend.Tensor, data []byte) error {
 	x, turned := asStored(w, x)
 	c := converter{stored: backend.F32, data: data, dtype: backend.F32, shape: []int{x.Rows(), x.Dim(-1)}, transpose: turned}
+	if rows := w.Rows(model.HuggingFace, w.Lies(m.Order), m.HeadSize); rows != nil {
+		c.shape, c.rows = w.Shape, rows
+	}
 	at := 4 * x.Offset
 	return c.pieces(func(p []byte) error {
 		err := m.Backend.Write(x.Buf, at, p)
@@ -101,7 +105,7 @@ func SaveState(path string, m *model.Model, states []State, metadata map[string]
 	}
 	return safetensors.Write(path, tensors, metadata, func(w io.Writer, t safetensors.Tensor) error {
 		p := parts[t.Name]
-		data, err := read(m, p.w, p.x)
+		data, err := read(m, p.w, p.x, 0)
 		if err != nil {
 			return fmt.Errorf("tensor %s: %w", t.Name, err)
 		}

@@ -45,7 +45,9 @@ func (c Config) Complete() Config {
 	}
 	usual := f.Defaults()
 	if c.Settings == nil {
-		c.Settings = usual.Settings
+		if c.Settings = usual.Settings; f.Fresh != nil {
+			f.Fresh(&c)
+		}
 	}
 	c.Epsilon = cmp.Or(c.Epsilon, usual.Epsilon)
 	c.KVHeads = cmp.Or(c.KVHeads, c.Heads)
@@ -205,6 +207,9 @@ func (c Config) Matrices() (list []Matrix) {
 			add(Value, c.KVHeads, c.HeadSize, w.Inputs())
 		case w.Role == Query || w.Role == Key || w.Role == Value:
 			add(w.Role, w.Shape[0]/c.HeadSize, c.HeadSize, w.Inputs())
+		case w.Role == GateUp:
+			add(Gate, 1, c.Inner, w.Inputs())
+			add(Up, 1, c.Inner, w.Inputs())
 		case w.Role == Embedding:
 			add(w.Role, 1, c.Width, c.Vocab)
 		case w.Matrix():

@@ -40,7 +40,7 @@ func TestParameters(t *testing.T) {
 			t.Errorf("%s with an unembedding of its own has %d weights, want %d", name, got, want)
 		}
 	}
-	if _, err := Shape("gpt9"); err == nil || !strings.HasPrefix(err.Error(), `unknown shape: found "gpt9", expected one of gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3, nanogpt`) {
+	if _, err := Shape("gpt9"); err == nil || !strings.HasPrefix(err.Error(), `unknown shape: found "gpt9", expected one of gemma-2-2b, gemma-3-1b, gpt2, gpt2-medium, gpt2-large, gpt2-xl, gpt3, nanogpt`) {
 		t.Errorf("Shape of an unknown model: %v", err)
 	}
 }
@@ -81,7 +81,7 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{func(c *Config) { *c = Config{} }, `unknown family: found "", expected one of gpt2`},
+		{func(c *Config) { *c = Config{} }, `unknown family: found "", expected one of gemma2, gemma3_text, gpt2, gpt_neox, llama, `},
 		{func(c *Config) { *c = Config{Family: "gpt2"} }, "n_layer: found 0, expected 1 to 4096"},
 		{func(c *Config) { c.Layers = -1 }, "n_layer: found -1"},
 		{func(c *Config) { c.Heads = math.MaxInt }, "n_head: found"},

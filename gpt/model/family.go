@@ -17,12 +17,17 @@ type Family struct {
 	Title   string   // for people
 	Classes []string // of Transformers, without TF and Flax; the first is that of a language model
 	GGUF    string   // general.architecture in a GGUF file
+	Mark    string   // a key that tells a GGUF file of the family from others of that architecture: those of a family without
+	Whole   string   // model_type of a model that has one of this family as a part: its config.json has the settings in text_config
+	Beside  []string // how names of tensors begin that such a model has beside
+	Heads   Heads    // whether a GGUF file has an unembedding of its own
 	Body    string   // what Transformers puts before the names of all tensors but those of heads
 	Buffers []string // how names of tensors end that old checkpoints have and no model needs
 
 	Keys     []Setting
 	Defaults func() Config      // what a config.json that is silent stands for
 	Complete func(*Config)      // sets what is 0 and follows from the rest; optional
+	Fresh    func(*Config)      // changes Defaults' settings for a model that is in no file, whose shape is set; optional
 	Check    func(Config) error // reports what the family cannot compute; optional
 	Shapes   []NamedShape
 
@@ -30,6 +35,15 @@ type Family struct {
 	// formats order differently are going to lie as order has them.
 	Network func(c Config, order Format) Network
 }
+
+// Heads says what llama.cpp reads of the GGUF files of a family.
+type Heads int
+
+const (
+	AnyHead Heads = iota // those with an unembedding, and those where the embedding serves for it
+	OwnHead              // those with an unembedding
+	NoHead               // those without
+)
 
 // NamedShape is the shape of a known model.
 type NamedShape struct {
@@ -40,9 +54,12 @@ type NamedShape struct {
 var families []*Family
 
 // Register enters a family. The files of families call it before main begins.
-func Register(f Family) { families = append(families, &f) }
+func Register(f Family) {
+	i, _ := slices.BinarySearchFunc(families, f.Name, func(f *Family, name string) int { return strings.Compare(f.Name, name) })
+	families = slices.Insert(families, i, &f)
+}
 
-// Families are those that there are.
+// Families are those that there are, by name.
 func Families() []*Family { return families }
 
 // FamilyNames are their names, as Config.Family has them.

@@ -46,6 +46,10 @@ type Network interface {
 
 	// Final is the last norm: its result is the input of the unembedding.
 	Final() nn.Norm
+
+	// SoftCap bounds the scores of tokens: they are SoftCap · tanh(score / SoftCap). 0: they
+	// are not bounded.
+	SoftCap() float32
 }
 
 // Unembed maps hidden states to scores (logits), one for each token of the
@@ -53,7 +57,7 @@ type Network interface {
 // [batch, time, vocab].
 func Unembed(n Network, t *nn.Tape, x Tensor) Tensor {
 	x = t.Name(t.Norm(n.Final(), x), "hidden.final")
-	return t.Linear(Head(n), x)
+	return t.SoftCap(n.SoftCap(), t.Linear(Head(n), x))
 }
 
 // Head is the matrix that gives the scores, [vocab, width]: the unembedding or, if

@@ -189,3 +189,6 @@ func (b *GPT2Block) Think(t *nn.Tape, x Tensor) Tensor {
 
 // Final is as Network has it.
 func (m *GPT2) Final() nn.Norm { return m.Norm }
+
+// SoftCap is as Network has it.
+func (m *GPT2) SoftCap() float32 { return 0 }

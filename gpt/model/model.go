@@ -49,7 +49,7 @@ func (m *Model) Learned() []Weight {
 // where some have another for the length of their rows.
 func (m *Model) DType() backend.DType {
 	for _, w := range m.Weights() {
-		if w.Role == Up {
+		if w.Role == Up || w.Role == GateUp {
 			return w.Tensor.DType
 		}
 	}

@@ -7,6 +7,7 @@ package model
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,7 +20,8 @@ import (
 type Setting struct {
 	// Field is where it is kept: the name of a field of Config, or of the family's
 	// Settings. It is an int, which is 1 or more, a float64, which is more than 0, a
-	// bool, a []float32, or what Values have. Empty: it is only compared with Values.
+	// bool, a []float32, or what Values have, or a []bool where Each says what stands for
+	// its elements. Empty: it is only compared with Values.
 	Field string
 
 	// JSON are its names in config.json. The first that is there counts; all are
@@ -35,12 +37,35 @@ type Setting struct {
 	GGUF []string
 
 	// Tensor is the name of a tensor of a GGUF file that stands for the setting: that
-	// it is there for a bool, its numbers for a []float32, and for others what follows
-	// from them.
+	// it is there for a bool, its numbers for a []float32.
 	Tensor string
 
 	// Values are all that are supported, where it is one of a few.
 	Values []Choice
+
+	// Each are the values that an element may have, of a list with one for each layer,
+	// which Field keeps as []bool. Where a number may stand in place of the list, Number is
+	// the field that keeps it.
+	Each   []Choice
+	Number string
+
+	// Silent is what a GGUF file stands for that does not have it, where that is not what
+	// a silent config.json stands for: a value of the field.
+	Silent any
+
+	// None: 0 and null stand for none, which the field keeps as 0.
+	None bool
+
+	// Always: it is written where it is false or 0, too.
+	Always bool
+
+	// Follows: what a GGUF file has of it is other settings, which are compared in its place.
+	Follows bool
+
+	// Unread: llama.cpp does not heed the key in files of this family. It is the window of a
+	// model: where that is shorter than texts may be, a GGUF file says it, and a warning that
+	// llama.cpp computes something else.
+	Unread bool
 
 	Needed   Needed
 	ReadOnly bool // it follows from others: files may have it, and none is written with it
@@ -91,8 +116,14 @@ func (s *Setting) expects(c *Config) string {
 	for _, v := range s.Values {
 		texts = append(texts, string(v.Text))
 	}
-	if texts != nil {
-		return strings.Join(texts, " or ")
+	for _, v := range s.Each {
+		texts = append(texts, string(v.Text))
+	}
+	switch all := strings.Join(texts, " or "); {
+	case s.Each != nil:
+		return fmt.Sprintf("%s for each of the layers", all)
+	case s.Values != nil:
+		return all
 	}
 	return map[reflect.Kind]string{reflect.Int: "a whole number", reflect.Bool: "true or false", reflect.Float64: "a number"}[s.field(c).Kind()]
 }
@@ -101,6 +132,9 @@ func (s *Setting) expects(c *Config) string {
 // a name, or nil. Null stands for what is absent where it is no choice.
 func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMessage, error)) error {
 	vocab := Setting{Field: "Vocab", JSON: []string{"vocab_size"}}
+	if c.Vocab > 0 {
+		vocab.Needed = Nowhere
+	}
 	plain := Setting{JSON: []string{"quantization_config"}, Values: []Choice{{"null", nil}}, Needed: Nowhere} // weights are numbers
 	for _, s := range append(f.Keys[:len(f.Keys):len(f.Keys)], vocab, plain) {
 		names, own := slices.Concat(s.Others, s.JSON), len(s.Others)
@@ -110,7 +144,7 @@ func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMes
 				names = append(names, f.GGUF+"."+name)
 			}
 		}
-		null := slices.ContainsFunc(s.Values, func(c Choice) bool { return c.Text == "null" })
+		null := s.None || slices.ContainsFunc(s.Values, func(c Choice) bool { return c.Text == "null" })
 		var first json.RawMessage
 		for _, name := range names {
 			value, err := at(name)
@@ -130,6 +164,9 @@ func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMes
 		if first == nil && len(names) > 0 && (s.Needed == Everywhere || s.Needed == InGGUF && from == GGUF) {
 			return fmt.Errorf("%s: missing, expected %s", names[own], s.expects(c))
 		}
+		if first == nil && from == GGUF && s.Silent != nil {
+			s.field(c).Set(reflect.ValueOf(s.Silent))
+		}
 	}
 	return nil
 }
@@ -148,6 +185,16 @@ func (s *Setting) set(c *Config, name string, value json.RawMessage) error {
 		return fmt.Errorf("%s: found %s, which is not supported, expected %s", name, strictjson.Text(value), s.expects(c))
 	}
 	field := s.field(c)
+	switch {
+	case s.Each != nil && (s.Number == "" || value[0] == '['):
+		return s.setEach(c, name, value)
+	case s.Each != nil:
+		number := Setting{Field: s.Number}
+		return number.set(c, name, value)
+	case s.None && (string(value) == "null" || string(value) == "0"):
+		field.SetZero()
+		return nil
+	}
 	if err := json.Unmarshal(value, field.Addr().Interface()); err != nil {
 		return fmt.Errorf("%s: found %s, expected %s", name, strictjson.Text(value), s.expects(c))
 	}
@@ -157,6 +204,27 @@ func (s *Setting) set(c *Config, name string, value json.RawMessage) error {
 	case field.CanFloat() && field.Float() <= 0:
 		return fmt.Errorf("%s: found %v, expected more than 0", name, field.Float())
 	}
+	return nil
+}
+
+// setEach puts a list into c that has a value for each layer.
+func (s *Setting) setEach(c *Config, name string, value json.RawMessage) error {
+	var list []json.RawMessage
+	if err := json.Unmarshal(value, &list); err != nil {
+		return fmt.Errorf("%s: found %s, expected %s", name, strictjson.Text(value), s.expects(c))
+	}
+	if len(list) < c.Layers || len(list) > maxLayers {
+		return fmt.Errorf("%s: found a list of %d, expected one for each of the %d layers", name, len(list), c.Layers)
+	}
+	each := make([]bool, c.Layers)
+	for i := range each {
+		at := slices.IndexFunc(s.Each, func(v Choice) bool { return string(v.Text) == string(list[i]) })
+		if at < 0 {
+			return fmt.Errorf("%s: found %s for layer %d, which is not supported, expected %s", name, strictjson.Text(list[i]), i, s.expects(c))
+		}
+		each[i] = s.Each[at].Value.(bool)
+	}
+	s.field(c).Set(reflect.ValueOf(each))
 	return nil
 }
 
@@ -174,10 +242,17 @@ func (s *Setting) SetTensor(c *Config, numbers func() ([]float32, error)) (err e
 // Value is what c has, as a file is to have it, or nil where nothing needs to be
 // written.
 func (s *Setting) Value(c *Config) any {
-	if s.Field == "" || s.ReadOnly || s.field(c).IsZero() {
+	if s.Field == "" || s.ReadOnly || s.field(c).IsZero() && !s.Always {
 		return nil
 	}
 	value := s.field(c).Interface()
+	if list, ok := value.([]bool); ok && s.Each != nil {
+		texts := make([]Literal, len(list))
+		for i, x := range list {
+			texts[i] = s.Each[slices.IndexFunc(s.Each, func(v Choice) bool { return v.Value == x })].Text
+		}
+		return texts
+	}
 	for _, v := range s.Values {
 		if v.Value == value {
 			return v.Text
@@ -194,22 +269,21 @@ func (s *Setting) Value(c *Config) any {
 func (f *Family) Same(c, back Config, in Format) error {
 	for _, s := range f.Keys {
 		var texts [2]string
+		var numbers [2]any
 		for i, c := range []*Config{&c, &back} {
 			value := s.Value(c)
-			switch x := value.(type) {
-			case float64:
-				value = float32(x) // as GGUF has it
-			case nil:
+			if value == nil {
 				value = "not set"
 			}
-			texts[i] = strictjson.Text(fmt.Append(nil, value))
+			texts[i], numbers[i] = strictjson.Text(fmt.Append(nil, value)), value
 		}
-		kind := reflect.Slice
-		if s.Field != "" {
-			kind = s.field(&c).Kind()
+		if a, ok := numbers[0].(float64); ok {
+			// GGUF has float32, and some numbers are worked out of others.
+			if b, ok := numbers[1].(float64); ok && math.Abs(a-b) <= 1e-6*math.Abs(a) {
+				continue
+			}
 		}
-		// Of what a tensor stands for, that is compared.
-		if follows := in == GGUF && s.Tensor != "" && kind != reflect.Slice && kind != reflect.Bool; !follows && texts[0] != texts[1] {
+		if follows := in == GGUF && s.Follows; !follows && texts[0] != texts[1] {
 			return fmt.Errorf("%v cannot say that %s is %s: programs that read it would take %s, and compute something else", in, s.Name(), texts[0], texts[1])
 		}
 	}

@@ -16,13 +16,17 @@ import (
 // Weight is a row of the table.
 type Weight struct {
 	Role   Role
-	Of     Role    // of a bias: the role of the matrix whose results it is added to
+	Of     Role    // of a bias, or of a norm's scale: the role of the matrix whose results it is added to, or normalises
 	HF     string  // its name in Hugging Face's layout; %d stands for the number of the block
 	GGUF   string  // its name in a GGUF file
 	Tensor *Tensor // where the model keeps it
 	Shape  []int   // as ops read it: [out, in] of a product, [rows, width] of a table, or [n]
 	Init   Init    // before training
 	Order  Order   // of its numbers, where formats differ
+
+	// Less is by how much its numbers are less in Hugging Face's layout than in memory and
+	// in a GGUF file.
+	Less float32
 
 	// Below: the tensor lies in memory behind that of the row before, if both have one dtype,
 	// so that products with several matrices can be one product.
@@ -50,10 +54,12 @@ const (
 	Output      // of attention
 	Gate        // of the MLP
 	Up          // into the MLP
+	GateUp      // the two, in this order
 	Down        // out of the MLP
 	Unembedding // scores of all tokens
 	Bias        // of any of these
 	Angles      // cosines and sines of rotary positions
+	Factor      // a number that is multiplied with
 )
 
 // Init is what a tensor has before training (Radford et al. 2019, section 2.3).
@@ -73,6 +79,7 @@ const (
 	Same    Order = iota
 	InOut         // Hugging Face's layout has the transpose, [in, out]: its Conv1D
 	Rotated       // GGUF has each head's rows j and j + size/2, which rotary positions turn together, next to each other
+	ByHead        // Hugging Face's layout has a head's queries, keys and values one below the other, GGUF and memory those of all heads
 )
 
 // Format is how a checkpoint lies on disk.
@@ -120,12 +127,33 @@ func (w Weight) Stored(f Format) []int {
 	return w.Shape
 }
 
+// Lies is the format in whose order the rows lie in memory, where those that formats
+// order differently are to lie as order has them.
+func (w Weight) Lies(order Format) Format {
+	if w.Order == ByHead {
+		return GGUF
+	}
+	return order
+}
+
+// More is what is to be added to the numbers of format f, so that they are those in memory.
+func (w Weight) More(f Format) float32 {
+	if f == HuggingFace {
+		return w.Less
+	}
+	return 0
+}
+
 // Rows tells which row of the tensor in format from is row r of it in format to,
 // for heads of that size; it is nil where all rows are the same.
 func (w Weight) Rows(from, to Format, size int) func(r int) int {
-	switch half := size / 2; {
-	case w.Order != Rotated || from == to:
+	switch half, heads := size/2, w.Shape[0]/(3*size); {
+	case w.Order != Rotated && w.Order != ByHead || from == to:
 		return nil
+	case w.Order == ByHead && to == GGUF:
+		return func(r int) int { return (r/size%heads*3+r/size/heads)*size + r%size }
+	case w.Order == ByHead:
+		return func(r int) int { return (r/size%3*heads+r/size/3)*size + r%size }
 	case to == GGUF:
 		return func(r int) int { return r/size*size + r%2*half + r%size/2 }
 	default:

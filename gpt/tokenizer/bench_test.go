@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"math/rand"
+	"os"
 	"strings"
 	"testing"
 
@@ -56,7 +57,7 @@ func BenchmarkSplit(b *testing.B) {
 		}
 	})
 	b.Run("regexp2", func(b *testing.B) {
-		re := regexp2.MustCompile(pattern, regexp2.None)
+		re := regexp2.MustCompile(gpt2Pattern, regexp2.None)
 		b.SetBytes(int64(len(text)))
 		for b.Loop() {
 			m, err := re.FindStringMatch(text)
@@ -78,14 +79,18 @@ func BenchmarkWord(b *testing.B) {
 			e := encoder{t: gpt2(), ctx: b.Context()}
 			for b.Loop() {
 				e.ids = e.ids[:0]
-				e.mergeShort(text[:n])
+				e.mergeBytes(text[:n])
 			}
 		})
 		b.Run(fmt.Sprintf("long/%d", n), func(b *testing.B) {
 			e := encoder{t: gpt2(), ctx: b.Context()}
 			for b.Loop() {
 				e.ids = e.ids[:0]
-				e.mergeLong(text[:n])
+				e.symbols = e.symbols[:0]
+				for i := range n {
+					e.symbols = append(e.symbols, e.t.bytes[text[i]])
+				}
+				e.mergeLong()
 			}
 		})
 	}
@@ -139,6 +144,36 @@ func BenchmarkTrain(b *testing.B) {
 				if _, err := c.TrainBPE(b.Context(), BPEOptions{VocabSize: size, MinFrequency: 2}); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+	}
+}
+
+// BenchmarkPublished loads the tokenizers of published models and encodes a text, both
+// named by variables: see TestPeersPublished.
+func BenchmarkPublished(b *testing.B) {
+	published, name := os.Getenv("CALDERA_VOCABULARIES"), os.Getenv("CALDERA_TEXT")
+	if published == "" || name == "" {
+		b.Skip("CALDERA_VOCABULARIES and CALDERA_TEXT are not set")
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range publishedNames {
+		var tok *Tokenizer
+		b.Run(name+"/load", func(b *testing.B) {
+			for b.Loop() {
+				var err error
+				if tok, err = Load(publishedDir(published, name)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/encode", func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				mustEncode(b, tok, string(text))
 			}
 		})
 	}

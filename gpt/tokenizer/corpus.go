@@ -70,7 +70,9 @@ func NewCorpus(special ...string) (*Corpus, error) {
 			// Files name a token of bytes so, and one name cannot have two tokens.
 			return nil, fmt.Errorf("tokenizer: special token %s could be the name of an ordinary token, expected one such as %s", quote(s), endOfText)
 		}
-		c.cut.add(s, addedToken{})
+		if err := c.cut.add(s, addedToken{}); err != nil {
+			return nil, fmt.Errorf("tokenizer: %w", err)
+		}
 		c.longest = max(c.longest, len(s))
 	}
 	return c, nil

@@ -21,6 +21,9 @@ const cutWindow = 1 << 12
 // Text may have any bytes. The time is linear in n.
 func (t *Tokenizer) Cut(text []byte, least int, opts ...Option) int {
 	special, least := slices.Contains(opts, AllowSpecial), max(least, 1)
+	if t.normalizer != nil && !t.normalizer.local || !t.gpt2Words() && !t.cutBeforeSpaces {
+		return len(text)
+	}
 	for size := least; size < len(text); {
 		size = min(max(size+cutWindow, 2*size-least), len(text)) // the window doubles
 		s := string(text[:size])
@@ -37,7 +40,7 @@ func (t *Tokenizer) cut(s string, least int, more, special bool) int {
 	if more {
 		limit -= t.reach() + utf8.UTFMax
 	}
-	if t.normalizer == nil && t.added.plain {
+	if t.gpt2Words() && t.normalizer == nil && t.added.plain {
 		return t.cutBetween(s, least, limit, special)
 	}
 	for i := least; i < limit; i++ {
@@ -73,13 +76,20 @@ func (t *Tokenizer) touches(s string, i int) bool {
 	for to < len(s) && to > i && !utf8.RuneStart(s[to]) {
 		to--
 	}
-	left, err1 := t.normalizer.apply(s[from:i])
-	right, err2 := t.normalizer.apply(s[i:to])
+	left, err1 := t.normalizer.text(s[from:i], false)
+	right, err2 := t.normalizer.text(s[i:to], true)
 	return err1 != nil || err2 != nil || t.added.touches(left+right, len(left))
 }
 
-// cuttable is wordEnds, but false where normalizing may join s[i-1] and s[i].
+// gpt2Words reports whether words are those of GPT-2.
+func (t *Tokenizer) gpt2Words() bool { return t.steps == nil && t.model == ByteBPE }
+
+// cuttable is wordEnds, but false where normalizing may join s[i-1] and s[i]. Of other
+// words than GPT-2's, one is known to end between a letter and a space alone.
 func (t *Tokenizer) cuttable(s string, i int) bool {
+	if !t.gpt2Words() {
+		return s[i] == ' ' && 'a' <= s[i-1]|0x20 && s[i-1]|0x20 <= 'z' && !t.beforeSpace.has(s[i-1])
+	}
 	if t.normalizer != nil && (s[i-1] >= utf8.RuneSelf || s[i] >= utf8.RuneSelf) {
 		return false // what follows might be joined to what precedes
 	}
@@ -163,3 +173,51 @@ type bytePairs [1 << 16 / 64]uint64
 
 func (p *bytePairs) add(a, b byte)      { p[int(a)<<2|int(b)>>6] |= 1 << (b & 63) }
 func (p *bytePairs) has(a, b byte) bool { return p[int(a)<<2|int(b)>>6]>>(b&63)&1 != 0 }
+
+// endsBeforeSpace reports whether the steps of a pre-tokenizer always end a word between
+// a letter of ASCII and a space, and cut what is on either side as if it were alone.
+func endsBeforeSpace(steps []Step) bool {
+	ends := false
+	for _, s := range steps {
+		switch {
+		case s.Type == byteLevel:
+			ends = ends || s.Split
+		case s.Type == digits, s.Type == punctuation && s.Behavior != removed:
+		case s.Type == split && s.Regex && s.Behavior == isolated && slices.Contains(endWords, s.Pattern):
+			ends = true
+		case s.Type == split && s.Regex && s.Behavior == isolated && slices.Contains(endNone, s.Pattern):
+		default:
+			return false
+		}
+	}
+	return ends
+}
+
+// Patterns that always end a match between a letter and a space, and others of which no
+// match has both, nor depends on it.
+var (
+	endWords = []string{gpt2Patterns[0], gpt2Patterns[1], llama3Pattern, qwen2Pattern, qwen35Pattern, numbersPattern, plainPattern, seedPattern, bailingPattern, gpt4oPattern, youtuPattern, tekkenPattern, deepSeekPattern,
+		latinWords, bloom, lettersPattern}
+	endNone = []string{threeDigits, eastAsian, numbersOfRight, `\p{N}`, `\p{N}+`, `\d`, `\d+`, `[\r\n]`, cjkPunctuation, deepSeekCJK, marksPattern, endSpaces, threeASCIIDigit, `[\p{P}\$\+<=>\^~\|]+`}
+)
+
+// spacesAreMarks reports whether, of a tokenizer whose tokens are texts, the steps make
+// of each space a mark, and cut at most before these.
+func (t *Tokenizer) spacesAreMarks() bool {
+	marked := false
+	if t.normalizer != nil {
+		for _, s := range t.normalizer.steps {
+			marked = marked || s.Type == replace && s.Pattern == " " && s.Content == spaceMark
+		}
+	}
+	for _, s := range t.steps {
+		switch {
+		case s.Type == metaspace && s.Content == spaceMark:
+			marked = true
+		case s.Type == split && !s.Regex && s.Pattern == " " && marked: // which finds none
+		default:
+			return false
+		}
+	}
+	return marked
+}

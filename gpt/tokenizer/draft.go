@@ -15,8 +15,7 @@ type draft struct {
 	added  []addedJSON    // a later file may change what a token is, but not its id
 	index  map[string]int // of added, by text
 
-	steps        Vocabulary // only its fields from Normalizer on
-	byteFallback bool
+	steps Vocabulary // all but its tokens, merges and added tokens
 }
 
 // list adds an added token that has an id, also to the vocabulary. If its text is
@@ -46,29 +45,92 @@ func (d *draft) list(a addedJSON) error {
 // make makes a tokenizer of d. Its errors are about the merges, or name the part of
 // the file that they are about.
 func (d *draft) make() (*Tokenizer, error) {
-	t, err := build(d.vocab, d.merges)
+	v := &d.steps
+	if len(v.Normalizer) > maxSteps || len(v.PreTokenizer) > maxSteps || len(v.Decoder) > maxSteps {
+		return nil, fmt.Errorf("found %d steps of a normalizer, %d of a pre-tokenizer and %d of a decoder, expected at most %d each", len(v.Normalizer), len(v.PreTokenizer), len(v.Decoder), maxSteps)
+	}
+	for _, s := range slices.Concat(v.Normalizer, v.PreTokenizer, v.Decoder) {
+		if len(s.Content) > maxContent || len(s.Pattern) > maxPattern {
+			return nil, fmt.Errorf("step %s has a content of %d bytes and a pattern of %d, expected at most %d and %d", quote(s.Type), len(s.Content), len(s.Pattern), maxContent, maxPattern)
+		}
+	}
+	t, err := d.build()
 	if err != nil {
 		return nil, err
 	}
-	if b := slices.Index(t.bytes[:], noToken); d.byteFallback && b >= 0 {
+	if b := slices.Index(t.bytes[:], noToken); v.ByteFallback && t.model == ByteBPE && b >= 0 {
 		return nil, fmt.Errorf("byte_fallback is true and the vocabulary has no token for byte 0x%02x: expected one for each byte, as byte-level BPE has", b)
 	}
-	t.normalizer, t.prefixSpace = d.steps.Normalizer, d.steps.PrefixSpace
-	if d.steps.IgnoreMerges {
-		t.ignoreMerges(d.vocab.ids)
+	if t.normalizer, err = newNormalizer(v.Normalizer); err != nil {
+		return nil, err
 	}
-	if id, ok := d.vocab.ids[d.steps.Unknown]; ok {
-		t.setUnknown(id, d.steps.FuseUnknown)
+	if err := t.setSteps(v); err != nil {
+		return nil, err
+	}
+	if v.IgnoreMerges {
+		t.ignoreMerges(d.vocab.ids, d.specialIDs())
+	}
+	if id, ok := d.vocab.ids[v.Unknown]; ok {
+		t.setUnknown(id, v.FuseUnknown)
 	}
 	// If no text is normalized and all tokens are found in the same pass, the first pass serves as well.
-	onePass := len(t.normalizer) == 0 && !slices.ContainsFunc(d.added, func(a addedJSON) bool { return !a.Normalized })
+	onePass := t.normalizer == nil && !slices.ContainsFunc(d.added, func(a addedJSON) bool { return !a.Normalized })
 	for _, a := range d.added {
 		a.Normalized = a.Normalized && !onePass
 		if err := t.addToken(a.Content, addedToken{*a.ID, a.Special, a.Match}); err != nil {
 			return nil, err
 		}
 	}
-	return t, t.surround(d.steps.Prefix, d.steps.Suffix)
+	t.findSpaces()
+	return t, t.surround(v.Prefix, v.Suffix)
+}
+
+// specialIDs are the ids of special tokens.
+func (d *draft) specialIDs() map[int]bool {
+	ids := map[int]bool{}
+	for _, a := range d.added {
+		if a.Special {
+			ids[*a.ID] = true
+		}
+	}
+	return ids
+}
+
+// setSteps makes the pre-tokenizer and the decoder.
+func (t *Tokenizer) setSteps(v *Vocabulary) (err error) {
+	t.steps, t.prefixSpace = v.PreTokenizer, v.PrefixSpace && t.model == ByteBPE
+	if t.model != ByteBPE {
+		if t.splitters, err = newSplitters(t.steps, false, false); err != nil {
+			return err
+		}
+		t.decoder, t.tokens, err = newDecoder(v.Decoder, t.names)
+		return err
+	}
+	for _, s := range v.Decoder {
+		if s.Type != byteLevel && s.Type != fuse { // Fuse joins what is joined anyway
+			return fmt.Errorf("decoder: found %s, expected \"ByteLevel\", because the model's tokens are spelt in bytes", quote(s.Type))
+		}
+	}
+	if t.steps == nil || gpt2Steps(t.steps, t.prefixSpace) {
+		t.steps = nil
+		return nil
+	}
+	t.splitters, err = newSplitters(t.steps, true, t.prefixSpace)
+	return err
+}
+
+// gpt2Steps reports whether a pre-tokenizer does what GPT-2's does.
+func gpt2Steps(steps []Step, prefixSpace bool) bool {
+	last := len(steps) - 1
+	if last < 0 || steps[last].Type != byteLevel {
+		return false
+	}
+	for _, s := range steps[:last] {
+		if s.Type != split || !slices.Contains(gpt2Patterns, s.Pattern) || s.byHand() == nil {
+			return false
+		}
+	}
+	return last == 0 && steps[0].Split || last > 0 && !prefixSpace
 }
 
 // surround sets the ids that come before a text and after it.

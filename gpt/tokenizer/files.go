@@ -36,12 +36,12 @@ func (v Vocabulary) plain() bool {
 			return false // a line of merges.txt cannot hold it
 		}
 	}
-	return len(v.Matches) == 0 && !v.steps() && !v.IgnoreMerges && v.Unknown == ""
+	return v.Model == ByteBPE && len(v.Matches) == 0 && !v.steps() && !v.IgnoreMerges && v.Unknown == ""
 }
 
 // steps reports whether text goes through other steps than GPT-2's.
 func (v Vocabulary) steps() bool {
-	return len(v.Normalizer) > 0 || v.PrefixSpace || len(v.Prefix) > 0 || len(v.Suffix) > 0
+	return v.Model != ByteBPE || v.PreTokenizer != nil || len(v.Normalizer) > 0 || v.PrefixSpace || len(v.Prefix) > 0 || len(v.Suffix) > 0
 }
 
 // BothFiles returns the tokenizer of a trained vocabulary as tokenizer.json, and
@@ -107,15 +107,19 @@ func (v Vocabulary) tokenizerJSON() (map[string][]byte, error) {
 			added = append(added, addedJSON{ID: &id, Content: name, Special: special, Match: v.Matches[id]})
 		}
 	}
-	model := object{"type": "BPE", "vocab": json.RawMessage(vocab), "merges": v.Merges}
-	if v.IgnoreMerges {
-		model["ignore_merges"] = true
+	model, err := v.modelJSON(vocab)
+	if err != nil {
+		return nil, err
 	}
-	if v.Unknown != "" {
-		model["unk_token"], model["fuse_unk"] = v.Unknown, v.FuseUnknown
+	steps := v.PreTokenizer
+	decoders := v.Decoder
+	if v.Model == ByteBPE {
+		if steps == nil {
+			steps = []Step{{Type: byteLevel, Split: true}}
+		}
+		decoders = []Step{{Type: byteLevel}}
 	}
-	byteLevel := object{"type": "ByteLevel", "add_prefix_space": v.PrefixSpace, "trim_offsets": true}
-	decoder := object{"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}
+	preTokenizer := sequence(steps, "pretokenizers", func(s Step) object { return s.preTokenizerJSON(v.PrefixSpace) })
 	text, err := json.Marshal(struct {
 		Version       string      `json:"version"`
 		AddedTokens   []addedJSON `json:"added_tokens"`
@@ -124,7 +128,7 @@ func (v Vocabulary) tokenizerJSON() (map[string][]byte, error) {
 		PostProcessor any         `json:"post_processor"`
 		Decoder       any         `json:"decoder"`
 		Model         any         `json:"model"`
-	}{"1.0", added, v.normalizerJSON(), byteLevel, v.templateJSON(), decoder, model})
+	}{"1.0", added, sequence(v.Normalizer, "normalizers", Step.normalizerJSON), preTokenizer, v.templateJSON(), sequence(decoders, "decoders", Step.decoderJSON), model})
 	if err != nil {
 		return nil, err
 	}
@@ -162,18 +166,37 @@ func (v Vocabulary) nameEnds(settings object) {
 	}
 }
 
-func (v Vocabulary) normalizerJSON() any {
-	steps := []object{}
-	for _, step := range v.Normalizer {
-		steps = append(steps, object{"type": step})
+// modelJSON is the model, whose vocabulary is that object.
+func (v Vocabulary) modelJSON(vocab []byte) (object, error) {
+	if v.Model == Unigram {
+		pairs := make([][2]any, len(v.Tokens))
+		unknown := any(nil)
+		for id, name := range v.Tokens {
+			pairs[id] = [2]any{name, v.Scores[id]}
+			if name == v.Unknown && name != "" {
+				unknown = id
+			}
+		}
+		return object{"type": "Unigram", "unk_id": unknown, "vocab": pairs, "byte_fallback": v.ByteFallback}, nil
 	}
-	switch len(steps) {
-	case 0:
-		return nil
-	case 1:
-		return steps[0]
+	merges := v.Merges
+	if v.Model == ScoredBPE {
+		var err error
+		if merges, err = v.mergesOfScores(); err != nil {
+			return nil, err
+		}
 	}
-	return object{"type": "Sequence", "normalizers": steps}
+	model := object{"type": "BPE", "vocab": json.RawMessage(vocab), "merges": merges}
+	if v.IgnoreMerges {
+		model["ignore_merges"] = true
+	}
+	if v.ByteFallback || v.Model == ScoredBPE {
+		model["byte_fallback"] = true
+	}
+	if v.Unknown != "" {
+		model["unk_token"], model["fuse_unk"] = v.Unknown, v.FuseUnknown
+	}
+	return model, nil
 }
 
 // templateJSON is the post-processor that puts tokens around a text.

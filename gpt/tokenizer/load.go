@@ -3,10 +3,8 @@ package tokenizer
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -31,6 +29,7 @@ const (
 	vocabName  = "vocab.json"
 	mergesName = "merges.txt"
 	addedName  = "added_tokens.json"
+	pieceName  = "tokenizer.model"
 )
 
 // MaxTokens is how many tokens a vocabulary may have.
@@ -93,6 +92,12 @@ func (dir directory) read(file string, parse func(data []byte) error) (found boo
 	return true, dir.within(file, err)
 }
 
+// has reports whether there is a file of that name.
+func (dir directory) has(file string) bool {
+	_, err := fs.Stat(dir.fsys, path.Join(dir.name, file))
+	return err == nil
+}
+
 // within is err, if there is one, with the name of the file that it is about.
 func (dir directory) within(file string, err error) error {
 	if err == nil {
@@ -140,6 +145,8 @@ func (dir directory) readVocabulary(d *draft) error {
 	switch {
 	case err != nil:
 		return err
+	case !haveVocab && !haveMerges && dir.has(pieceName):
+		return fmt.Errorf("tokenizer: %s has %s, SentencePiece's own file, which is not read, and no tokenizer.json: expected that, as Transformers' save_pretrained writes it, or the model as a GGUF file", dir.shown, pieceName)
 	case !haveVocab && !haveMerges:
 		return fmt.Errorf("tokenizer: %w in %s: expected tokenizer.json, or vocab.json and merges.txt", ErrNone, dir.shown)
 	case !haveMerges:
@@ -204,26 +211,13 @@ func position(data []byte, offset int64) string {
 	return fmt.Sprintf("line %d, byte %d", line, column)
 }
 
-// jsonError adds the position in data to an error of encoding/json. It is offset,
-// in bytes, where the error itself has none.
-func jsonError(data []byte, offset int64, err error) error {
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("%s: the file ends within JSON: it is truncated", position(data, int64(len(data))))
-	case errors.As(err, &syntax):
-		return fmt.Errorf("%s: %w", position(data, syntax.Offset), err)
-	case errors.As(err, &kind):
-		expected := cmp.Or(jsonKinds[kind.Type.Kind()], kind.Type.Kind().String())
-		return fmt.Errorf("%s: %s is %s, expected %s", position(data, kind.Offset), cmp.Or(kind.Field, "the whole"), kind.Value, expected)
-	}
-	return fmt.Errorf("%s: %w", position(data, offset), err)
-}
-
-// jsonKinds name what JSON must have to be read as a Go value, where Go's name of
-// the kind is another.
+// jsonKinds name kinds of values as JSON has it, where Go's name is another.
 var jsonKinds = map[reflect.Kind]string{reflect.Struct: "object", reflect.Slice: "array", reflect.Int: "integer", reflect.Float64: "number"}
+
+// jsonKind is what JSON must have to be read as a Go value of type t.
+func jsonKind(t reflect.Type) string {
+	return cmp.Or(jsonKinds[t.Kind()], t.Kind().String())
+}
 
 // quote is s quoted for an error message, and cut if it is long.
 func quote(s string) string {

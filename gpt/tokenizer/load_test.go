@@ -19,7 +19,8 @@ const (
  "normalizer": null, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true}, "post_processor": {"type": "ByteLevel", "add_prefix_space": true},
  "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": false,
  "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4}, "merges": ["a b", ["ab", "c"]]}}`
-	head = `{"pre_tokenizer": {"type": "ByteLevel"}, ` // of a tokenizer.json
+	head      = `{"pre_tokenizer": {"type": "ByteLevel"}, ` // of a tokenizer.json
+	modelHead = `{"model": {"vocab": {"a": 0}, "merges": []}, `
 )
 
 // badFiles are files with one fault each; a file not given is a good one.
@@ -32,7 +33,7 @@ var badFiles = []struct {
 	{name: "vocab truncated", vocab: `{"a": 0, "b"`, want: []string{"vocab.json: line 1, byte 13", "truncated"}},
 	{name: "vocab truncated in string", vocab: "{\"a\": 0,\n\"b", want: []string{"vocab.json: line 2, byte 3", "truncated"}},
 	{name: "vocab syntax", vocab: "{\"a\": 0,\n\"b\" 1}", want: []string{"vocab.json: line 2", "invalid character '1'"}},
-	{name: "vocab trailing comma", vocab: `{"a": 0,}`, want: []string{"vocab.json: line 1", "invalid character '}'"}},
+	{name: "vocab trailing comma", vocab: `{"a": 0,}`, want: []string{"vocab.json: line 1", "invalid character ','"}},
 	{name: "vocab array", vocab: `["a", "b"]`, want: []string{"found an array, expected an object"}},
 	{name: "vocab null", vocab: `null`, want: []string{"found null, expected an object"}},
 	{name: "vocab no tokens", vocab: `{}`, want: []string{"no tokens"}},
@@ -62,24 +63,31 @@ var badFiles = []struct {
 	{name: "merges not UTF-8", merges: "a b\nab \xc3", want: []string{"merges.txt: line 2, byte 4: found byte 0xc3"}},
 	{name: "merges are JSON", merges: `{"a": 0}`, want: []string{`merges.txt: line 1: merges "{\"a\":", which is not`}},
 
-	{name: "tokenizer empty", tokenizer: " ", want: []string{"tokenizer.json", "unexpected end of JSON input"}},
-	{name: "tokenizer truncated", tokenizer: goodTokenizer[:200], want: []string{"tokenizer.json: line 2", "unexpected end of JSON input"}},
-	{name: "tokenizer array", tokenizer: `[]`, want: []string{"tokenizer.json: line 1", "the whole is array, expected object"}},
-	{name: "tokenizer deep", tokenizer: `{"model": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, want: []string{"exceeded max depth"}},
-	{name: "no pre_tokenizer", tokenizer: `{"model": {}}`, want: []string{`pre_tokenizer: missing, expected "ByteLevel"`}},
-	{name: "pre_tokenizer type", tokenizer: `{"pre_tokenizer": {"type": "Metaspace"}}`, want: []string{`pre_tokenizer: found "Metaspace"`}},
-	{name: "pre_tokenizer Split", tokenizer: `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "\\w+"}, "behavior": "Isolated"}, {"type": "ByteLevel"}]}}`, want: []string{"another pattern than GPT-2's"}},
-	{name: "pre_tokenizer Split removes", tokenizer: `{"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "` + strings.ReplaceAll(patterns[0], `\`, `\\`) + `"}, "behavior": "Removed"}}`, want: []string{`another behavior than "Isolated"`}},
-	{name: "pre_tokenizer spaces", tokenizer: `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "` + strings.ReplaceAll(patterns[0], `\`, `\\`) + `"}, "behavior": "Isolated"}, {"type": "ByteLevel", "add_prefix_space": true}]}}`, want: []string{"a space before each word"}},
-	{name: "pre_tokenizer after", tokenizer: `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "Digits"}]}}`, want: []string{`found "Digits" after "ByteLevel"`}},
-	{name: "pre_tokenizer of nothing", tokenizer: `{"pre_tokenizer": {"type": "Sequence", "pretokenizers": []}}`, want: []string{`pre_tokenizer: missing, expected "ByteLevel"`}},
-	{name: "pre_tokenizer no regex", tokenizer: `{"pre_tokenizer": {"type": "ByteLevel", "use_regex": false}}`, want: []string{"use_regex is false and no \"Split\" is before"}},
+	{name: "tokenizer empty", tokenizer: " ", want: []string{"tokenizer.json", "truncated"}},
+	{name: "tokenizer truncated", tokenizer: goodTokenizer[:200], want: []string{"tokenizer.json: line 2", "truncated"}},
+	{name: "tokenizer array", tokenizer: `[]`, want: []string{"tokenizer.json: found an array, expected an object"}},
+	{name: "tokenizer deep", tokenizer: `{"x": ` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}`, want: []string{"tokenizer.json: line 1", "exceeded max depth"}},
+	{name: "steps deep", tokenizer: `{"normalizer": ` + strings.Repeat(`{"type":"Sequence","normalizers":[`, 3000) + strings.Repeat("]}", 3000) + `}`, want: []string{"tokenizer.json: "}},
+	{name: "no pre_tokenizer", tokenizer: `{"model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{`pre_tokenizer: missing, expected "ByteLevel"`}},
+	{name: "pre_tokenizer type", tokenizer: `{"pre_tokenizer": {"type": "UnicodeScripts"}}`, want: []string{`pre_tokenizer: found "UnicodeScripts"`}},
+	{name: "pre_tokenizer mark", tokenizer: `{"pre_tokenizer": {"type": "Metaspace", "replacement": "ab"}}`, want: []string{`replacement of "Metaspace": found "ab", expected one character`}},
+	{name: "pre_tokenizer scheme", tokenizer: `{"pre_tokenizer": {"type": "Metaspace", "replacement": "_", "prepend_scheme": "x"}}`, want: []string{`prepend_scheme of "Metaspace": found "x"`}},
+	{name: "pre_tokenizer pattern", tokenizer: modelHead + `"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"}, {"type": "ByteLevel"}]}}`, want: []string{`pre_tokenizer: step Split: pattern "(a": error parsing regexp`}},
+	{name: "pre_tokenizer long pattern", tokenizer: modelHead + `"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"Regex": "` + strings.Repeat("a", 10000) + `"}, "behavior": "Isolated"}, {"type": "ByteLevel"}]}}`, want: []string{`step "Split" has a content of 0 bytes and a pattern of 10000, expected at most 256 and 8192`}},
+	{name: "pre_tokenizer no pattern", tokenizer: `{"pre_tokenizer": {"type": "Split", "behavior": "Isolated"}}`, want: []string{`pattern of "Split": missing`}},
+	{name: "pre_tokenizer behavior", tokenizer: modelHead + `"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Split", "pattern": {"String": "a"}, "behavior": "Odd"}, {"type": "ByteLevel"}]}}`, want: []string{`step Split: behavior: found "Odd"`}},
+	{name: "pre_tokenizer delimiter", tokenizer: `{"pre_tokenizer": {"type": "CharDelimiterSplit", "delimiter": ""}}`, want: []string{`delimiter of "CharDelimiterSplit"`}},
+	{name: "pre_tokenizer after", tokenizer: modelHead + `"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "WhitespaceSplit"}]}}`, want: []string{`found "WhitespaceSplit" after "ByteLevel"`}},
+	{name: "pre_tokenizer twice", tokenizer: modelHead + `"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}, {"type": "ByteLevel"}]}}`, want: []string{"found ByteLevel twice"}},
+	{name: "pre_tokenizer of nothing", tokenizer: modelHead + `"pre_tokenizer": {"type": "Sequence", "pretokenizers": []}}`, want: []string{`pre_tokenizer: missing, expected "ByteLevel"`}},
+	{name: "many steps", tokenizer: modelHead + `"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "ByteLevel"}` + strings.Repeat(`, {"type": "Digits"}`, 100) + `]}}`, want: []string{"101 of a pre-tokenizer", "at most 64"}},
 	{name: "pre_tokenizer wrong", tokenizer: `{"pre_tokenizer": 5}`, want: []string{"pre_tokenizer is number, expected object"}},
-	{name: "normalizer", tokenizer: head + `"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "StripAccents"}]}}`, want: []string{`normalizer: found "StripAccents", which is not known`}},
-	{name: "normalizer Strip", tokenizer: head + `"normalizer": {"type": "Strip", "strip_left": true}}`, want: []string{`normalizer: found "Strip"`}},
-	{name: "normalizer Replace", tokenizer: head + `"normalizer": {"type": "Replace", "pattern": {"String": "a"}, "content": "b"}}`, want: []string{`normalizer: found "Replace"`}},
-	{name: "normalizer Replace by pattern", tokenizer: head + `"normalizer": {"type": "Replace", "pattern": {"Regex": "a"}, "content": "a"}}`, want: []string{`normalizer: found "Replace"`}},
-	{name: "normalizer Prepend", tokenizer: head + `"normalizer": {"type": "Prepend", "prepend": "_"}}`, want: []string{`normalizer: found "Prepend"`}},
+	{name: "normalizer", tokenizer: head + `"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Nmt"}]}}`, want: []string{`normalizer: found "Nmt", which is not known`}},
+	{name: "normalizer Bert", tokenizer: head + `"normalizer": {"type": "BertNormalizer", "clean_text": true}}`, want: []string{`normalizer: found "BertNormalizer"`}},
+	{name: "normalizer pattern", tokenizer: head + modelHead[1:] + `"normalizer": {"type": "Replace", "pattern": {"Regex": "a("}, "content": "b"}}`, want: []string{`normalizer: pattern "a(": error parsing regexp`}},
+	{name: "normalizer Replace of nothing", tokenizer: head + `"normalizer": {"type": "Replace", "pattern": {"String": ""}, "content": "b"}}`, want: []string{`normalizer: pattern of "Replace": missing`}},
+	{name: "charsmap", tokenizer: head + modelHead[1:] + `"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}}`, want: []string{"normalizer: precompiled_charsmap: expected"}},
+	{name: "charsmap not base64", tokenizer: head + `"normalizer": {"type": "Precompiled", "precompiled_charsmap": "!"}}`, want: []string{"normalizer: illegal base64 data"}},
 	{name: "post_processor", tokenizer: head + `"post_processor": {"type": "Other"}}`, want: []string{`post_processor: found "Other"`}},
 	{name: "template without text", tokenizer: head + `"post_processor": {"type": "TemplateProcessing"}}`, want: []string{`post_processor: the template`, "leaves the text A out"}},
 	{name: "template of two texts", tokenizer: head + `"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}]}}`, want: []string{"more than the text A, once"}},
@@ -88,10 +96,21 @@ var badFiles = []struct {
 	{name: "template with no such token", tokenizer: head + `"post_processor": {"type": "RobertaProcessing", "cls": ["a", 0], "sep": ["b", 7]}, "model": {"vocab": {"a": 0}, "merges": []}}`, want: []string{"has id 7, which is of no token"}},
 	{name: "Roberta without ids", tokenizer: head + `"post_processor": {"type": "RobertaProcessing"}}`, want: []string{`cls or sep of "RobertaProcessing"`}},
 	{name: "decoder", tokenizer: head + `"decoder": {"type": "WordPiece"}}`, want: []string{`decoder: found "WordPiece"`}},
+	{name: "decoder of bytes", tokenizer: head + modelHead[1:] + `"decoder": {"type": "ByteFallback"}}`, want: []string{`decoder: found "ByteFallback", expected "ByteLevel"`}},
+	{name: "decoder Strip", tokenizer: `{"decoder": {"type": "Strip", "content": " ", "start": -1, "stop": 0}}`, want: []string{`decoder: "Strip": found content " ", start -1`}},
+	{name: "decoder Replace late", tokenizer: modelHead + `"decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "Replace", "pattern": {"String": "ab"}, "content": " "}]}}`, want: []string{`decoder: found "Replace" with settings, or in a place`}},
 	{name: "no model", tokenizer: head + `"x": 1}`, want: []string{"model: missing"}},
-	{name: "model null", tokenizer: head + `"model": null}`, want: []string{"model.vocab: missing"}},
-	{name: "model wrong", tokenizer: head + `"model": []}`, want: []string{"model", "array, expected object"}},
-	{name: "model type", tokenizer: head + `"model": {"type": "Unigram"}}`, want: []string{`model.type: found "Unigram", expected "BPE"`}},
+	{name: "model null", tokenizer: head + `"model": null}`, want: []string{"model: found null, expected an object"}},
+	{name: "model wrong", tokenizer: head + `"model": []}`, want: []string{"model: found an array, expected an object"}},
+	{name: "model type", tokenizer: head + `"model": {"type": "WordPiece", "vocab": {"a": 0}}}`, want: []string{`model.type: found "WordPiece", expected "BPE" or "Unigram"`}},
+	{name: "Unigram without vocab", tokenizer: head + `"model": {"type": "Unigram"}}`, want: []string{"model.vocab: missing"}},
+	{name: "Unigram with ids", tokenizer: head + `"model": {"type": "Unigram", "vocab": {"a": 0}}}`, want: []string{"model.vocab: found it in another form"}},
+	{name: "BPE with scores", tokenizer: head + `"model": {"type": "BPE", "vocab": [["a", 0]], "merges": []}}`, want: []string{"model.vocab: found it in another form"}},
+	{name: "Unigram score", tokenizer: head + `"model": {"type": "Unigram", "vocab": [["a", 0], ["b", "0"]]}}`, want: []string{`model.vocab[1]: found the string "0", expected ["token", score]`}},
+	{name: "Unigram score infinite", tokenizer: head + `"model": {"type": "Unigram", "vocab": [["a", 1e999]]}}`, want: []string{`model.vocab[0]: found the number 1e999`}},
+	{name: "Unigram unknown", tokenizer: head + `"model": {"type": "Unigram", "unk_id": 3, "vocab": [["a", 0]]}}`, want: []string{`model.unk_id: found 3, expected 0 to 0`}},
+	{name: "Unigram twice", tokenizer: head + `"model": {"type": "Unigram", "vocab": [["a", 0], ["a", 0]]}}`, want: []string{`model.vocab[1]: token "a" is listed twice`}},
+	{name: "Unigram without decoder", tokenizer: `{"model": {"type": "Unigram", "vocab": [["a", 0]]}}`, want: []string{"decoder: missing"}},
 	{name: "no vocab", tokenizer: head + `"model": {"merges": []}}`, want: []string{"model.vocab: missing"}},
 	{name: "vocab null in model", tokenizer: head + `"model": {"vocab": null, "merges": []}}`, want: []string{"model.vocab", "found null, expected an object"}},
 	{name: "no merges", tokenizer: head + `"model": {"vocab": {}}}`, want: []string{"model.merges: missing"}},
@@ -254,7 +273,7 @@ func TestLayouts(t *testing.T) {
 			}
 			return set
 		})
-		if diff := cmp.Diff(gpt2(), got, merges, cmp.AllowUnexported(Tokenizer{}, addedTokens{}, addedToken{}, matcher{})); diff != "" {
+		if diff := cmp.Diff(gpt2(), got, merges, cmp.AllowUnexported(Tokenizer{}, addedTokens{}, addedToken{}, matcher{}, decoder{}, trie{})); diff != "" {
 			t.Errorf("%s, -vocab.json and merges.txt +got:\n%.2000s", name, diff)
 		}
 	}
@@ -299,6 +318,7 @@ func TestLoadFromDirectory(t *testing.T) {
 		{"a file", filepath.Join(empty, "config.json"), "not a directory"},
 		{"no merges", write("vocab.json", goodVocab), "has vocab.json but no merges.txt"},
 		{"no vocab", write("merges.txt", goodMerges), "has merges.txt but no vocab.json"},
+		{"SentencePiece's file", write("tokenizer.model", ""), "has tokenizer.model, SentencePiece's own file, which is not read"},
 		{"vocab is a directory", directory, "vocab.json: found a directory, expected a regular file"},
 		{"vocab is huge", huge, "vocab.json: found more than 67108864 bytes"},
 	} {

@@ -7,8 +7,8 @@ package tokenizer
 // caller allows it.
 
 import (
+	"fmt"
 	"iter"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -46,7 +46,7 @@ type addedTokens struct {
 
 // add makes text, which is not empty, an added token. normalized is the text that
 // the normalizer makes of it; if it is empty, the token is never found.
-func (a *addedTokens) add(text, normalized string, t addedToken) {
+func (a *addedTokens) add(text, normalized string, t addedToken) error {
 	a.byText[text] = t
 	if t.LeftStrip || t.RightStrip || t.SingleWord {
 		a.plain = false
@@ -55,10 +55,11 @@ func (a *addedTokens) add(text, normalized string, t addedToken) {
 	if t.Normalized {
 		text, pass = normalized, 1
 	}
-	if text != "" {
-		a.longest = max(a.longest, len(text))
-		a.passes[pass].add(text, t)
+	if text == "" {
+		return nil
 	}
+	a.longest = max(a.longest, len(text))
+	return a.passes[pass].add(text, t)
 }
 
 // A span is a part of a text: an added token, or text without one.
@@ -124,16 +125,8 @@ func isWord(r rune) bool {
 func (a *addedTokens) touches(text string, i int) bool {
 	for at := max(0, i-a.longest); at <= i && at < len(text); at++ {
 		for pass := range a.passes {
-			m := &a.passes[pass]
-			for _, l := range m.lengths[text[at]] {
-				if at+l < i {
-					break
-				}
-				if at+l <= len(text) {
-					if _, ok := m.byText[text[at:at+l]]; ok {
-						return true
-					}
-				}
+			if m := &a.passes[pass]; m.first[text[at]] && m.reaches(text, at, i) {
+				return true
 			}
 		}
 	}
@@ -142,59 +135,67 @@ func (a *addedTokens) touches(text string, i int) bool {
 
 // A matcher finds the texts of tokens in a text.
 type matcher struct {
-	byText  map[string]addedToken
-	lengths [256][]int // by first byte: the lengths of the tokens, longest first
-	starts  string     // the first bytes of the tokens
+	trie   trie
+	tokens []addedToken // by the id that trie gives
+	first  [256]bool    // the first bytes of the tokens
+	starts string       // the same
 }
 
-func (m *matcher) add(text string, t addedToken) {
-	if m.byText == nil {
-		m.byText = map[string]addedToken{}
+// add adds a token, in the place of another one with the same text.
+func (m *matcher) add(text string, t addedToken) error {
+	if id, ok := m.trie.find(text); ok {
+		m.tokens[id] = t
+		return nil
 	}
-	m.byText[text] = t
-	l := &m.lengths[text[0]]
-	if !slices.Contains(*l, len(text)) {
-		*l = append(*l, len(text))
-		slices.SortFunc(*l, func(x, y int) int { return y - x })
+	if err := m.trie.add(text, int32(len(m.tokens))); err != nil {
+		return fmt.Errorf("added tokens: %w", err)
 	}
-	if strings.IndexByte(m.starts, text[0]) < 0 {
+	m.tokens = append(m.tokens, t)
+	if c := text[0]; !m.first[c] {
+		m.first[c] = true
 		m.starts += text[:1]
 	}
+	return nil
 }
 
 // next returns the start and the end of the first token of s from offset at on.
 // Both are len(s) if there is none.
 func (m *matcher) next(s string, at int, special bool) (start, end int, t addedToken) {
-	for i := at; i < len(s); i++ {
-		n := indexAnyByte(s[i:], m.starts)
-		if n < 0 {
-			break
+	for i := at; i < len(s) && m.starts != ""; i++ {
+		if len(m.starts) == 1 {
+			n := strings.IndexByte(s[i:], m.starts[0])
+			if n < 0 {
+				break
+			}
+			i += n
+		} else if !m.first[s[i]] {
+			continue
 		}
-		i += n
-		for _, l := range m.lengths[s[i]] {
-			if l > len(s)-i {
-				continue
+		end = 0
+		for j, node := i, int32(0); j < len(s); j++ {
+			if node = m.trie.next(node, s[j]); node < 0 {
+				break
 			}
-			if t, ok := m.byText[s[i:i+l]]; ok && (special || !t.special) {
-				return i, i + l, t
+			if id := m.trie.ids[node]; id != noToken && (special || !m.tokens[id].special) {
+				end, t = j+1, m.tokens[id]
 			}
+		}
+		if end > 0 {
+			return i, end, t
 		}
 	}
 	return len(s), len(s), addedToken{}
 }
 
-// indexAnyByte is strings.IndexAny for a set of bytes, not of characters.
-func indexAnyByte(s, set string) int {
-	switch len(set) {
-	case 0:
-		return -1
-	case 1:
-		return strings.IndexByte(s, set[0])
-	}
-	for i := range len(s) {
-		if strings.IndexByte(set, s[i]) >= 0 {
-			return i
+// reaches reports whether a token at offset at of s ends at offset i or later.
+func (m *matcher) reaches(s string, at, i int) bool {
+	for j, node := at, int32(0); j < len(s); j++ {
+		if node = m.trie.next(node, s[j]); node < 0 {
+			break
+		}
+		if m.trie.ids[node] != noToken && j+1 >= i {
+			return true
 		}
 	}
-	return -1
+	return false
 }

@@ -8,14 +8,12 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-const pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
-
-var gpt2Pattern = regexp2.MustCompile(pattern, regexp2.None)
+var gpt2Regex = regexp2.MustCompile(gpt2Pattern, regexp2.None)
 
 func splitByPattern(t *testing.T, text string) (words []string) {
 	t.Helper()
-	m, err := gpt2Pattern.FindStringMatch(text)
-	for ; m != nil && err == nil; m, err = gpt2Pattern.FindNextMatch(m) {
+	m, err := gpt2Regex.FindStringMatch(text)
+	for ; m != nil && err == nil; m, err = gpt2Regex.FindNextMatch(m) {
 		words = append(words, m.String())
 	}
 	if err != nil {

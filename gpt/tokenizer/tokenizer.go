@@ -1,23 +1,30 @@
-// Package tokenizer is GPT-2's byte-level byte-pair encoding: text to token
-// ids and back, from the files that Hugging Face checkpoints carry.
+// Package tokenizer makes token ids of text and text of ids, as the tokenizers of
+// published models do, from the files that Hugging Face checkpoints carry. The models
+// are byte-level byte-pair encoding, as GPT-2's, and those of SentencePiece: see Model.
 //
 // A text takes these steps, each in a file of its own:
 //
 //	special.go    added tokens such as <|endoftext|> are cut out, where asked
 //	normalize.go  the rest is normalized, for tokenizers other than GPT-2's
+//	              (charsmap.go: by SentencePiece's table)
 //	split.go      it is cut into words: " Hello", ",", " world", "'s"
-//	merge.go      the bytes of a word become tokens, and pairs of neighbours
-//	              are merged, lowest rank first, until no pair has a merge
+//	presplit.go   or in other ways than GPT-2's: by patterns, which patterns.go and
+//	              split_gpt4.go follow by hand, or regex.go
+//	merge.go      the bytes or characters of a word become tokens, and pairs of
+//	              neighbours are merged, lowest rank first, until no pair has a merge
+//	unigram.go    or the tokens with the best scores are found
 //	cache.go      in a long text, the tokens of frequent words are remembered
 //	decode.go     ids become text again, also one by one
 //
-// cut.go finds where a long text may be cut, to be encoded in parts.
+// cut.go finds where a long text may be cut, to be encoded in parts. build.go makes the
+// tables for all this. presplits.go has GGUF's names for ways to cut text, and scores.go
+// turns merges into scores and back.
 //
 // To make a new vocabulary, corpus.go counts the words of texts, and train.go learns
 // merges from them; characters.go makes every character a token instead.
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json,
-// merges.txt and added_tokens.json), tokenizerjson.go and steps.go
+// merges.txt and added_tokens.json), tokenizerjson.go, jsonread.go and steps.go
 // (tokenizer.json) and settings.go (tokenizer_config.json and
 // special_tokens_map.json); draft.go makes a tokenizer of their content, and files.go
 // writes them. Nothing that they read is trusted. vocabulary.go is for formats that
@@ -33,23 +40,37 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 )
 
 // A Tokenizer maps text to token ids and back. It does not change after it is
 // loaded, so any number of goroutines may use it at once.
 type Tokenizer struct {
+	model   Model
 	tokens  []string     // by id: the bytes that the token stands for
-	literal map[int]bool // ids of tokens whose name is their text itself
+	names   []string     // by id: the name in files; nil for ByteBPE, whose names follow from tokens
+	literal map[int]bool // of ByteBPE: ids of tokens whose name is their text itself
 	bytes   [256]int32   // by byte: the id of its token, or noToken
 	merges  mergeTable   // the merge of two neighbours
-	merged  []int32      // by rank: the id of the merge's result
-	joins   bytePairs    // of each merge: the last byte of the left token and the first of the right
+	joins   bytePairs    // of each merge of ByteBPE: the last byte of the left token and the first of the right
 	added   addedTokens  // tokens found in text as a whole, before any splitting
 
-	normalizer  normalizer       // of text between added tokens; nil for GPT-2
+	characters  *characters // ids of characters, of TextBPE and ScoredBPE
+	unigram     *unigram    // of Unigram
+	scores      []float64   // by id, of ScoredBPE and Unigram
+	fallback    bool        // a character without token becomes the tokens of its bytes
+	cutSpaces   bool        // a word may be cut before a spaceMark, unless beforeSpace has the byte before
+	beforeSpace byteSet
+
+	cutBeforeSpaces bool // a text may be cut before a space that follows a letter
+
+	normalizer  *normalizer      // of text between added tokens; nil for GPT-2
+	steps       []Step           // of the pre-tokenizer; nil for GPT-2's
+	splitters   []splitter       // that do them
+	decoder     decoder          // of the text of all tokens; nil for GPT-2
 	prefixSpace bool             // text between added tokens begins with a space
 	whole       map[string]int32 // words that become one token, whatever merges make of them; nil for GPT-2
-	unknown     int32            // the token of a byte that has none; noToken for GPT-2
+	unknown     int32            // the token of a byte or character that has none; noToken for GPT-2
 	fuseUnknown bool             // one unknown token stands for several such bytes of a word
 	prefix      []int            // ids that come before a prompt or a document
 	suffix      []int            // ids that come after a document
@@ -130,6 +151,9 @@ type encoder struct {
 	heap  merger
 	cache *wordCache // nil for a short text
 	words int        // so far; ctx is checked once in 4096
+
+	symbols []int32 // of one word
+	lattice lattice // of Unigram
 }
 
 func (e *encoder) encode(text string, special, continued bool) error {
@@ -139,7 +163,7 @@ func (e *encoder) encode(text string, special, continued bool) error {
 			e.ids = append(e.ids, outer.id)
 			continue
 		}
-		part, err := t.normalizer.apply(text[outer.start:outer.end])
+		part, err := t.normalizer.text(text[outer.start:outer.end], continued && outer.start == 0)
 		if err != nil {
 			return fmt.Errorf("tokenizer: %w", err)
 		}
@@ -149,10 +173,22 @@ func (e *encoder) encode(text string, special, continued bool) error {
 				continue
 			}
 			words, offset := part[inner.start:inner.end], outer.start+inner.start
-			if t.prefixSpace && words[0] != ' ' && !(continued && offset == 0) {
-				words, offset = " "+words, offset-1
+			if t.steps == nil && t.model == ByteBPE {
+				if t.prefixSpace && words[0] != ' ' && !(continued && offset == 0) {
+					words, offset = " "+words, offset-1
+				}
+				err = e.encodeWords(words, offset)
+			} else {
+				at := within
+				switch {
+				case offset == 0 && continued:
+					at = rest
+				case offset == 0:
+					at = start
+				}
+				err = e.encodePieces(piece{words, at})
 			}
-			if err := e.encodeWords(words, offset); err != nil {
+			if err != nil {
 				return err
 			}
 		}
@@ -161,11 +197,11 @@ func (e *encoder) encode(text string, special, continued bool) error {
 }
 
 // encodeWords appends the tokens of s, which has no added tokens and begins at
-// offset of the text.
+// offset of the text. Its words are GPT-2's.
 func (e *encoder) encodeWords(s string, offset int) error {
 	for at := 0; at < len(s); {
-		if e.words++; e.words%4096 == 0 && e.ctx.Err() != nil {
-			return e.ctx.Err()
+		if err := e.wordEnded(); err != nil {
+			return err
 		}
 		n := wordLen(s[at:])
 		if err := e.word(s[at:at+n], offset+at); err != nil {
@@ -176,6 +212,53 @@ func (e *encoder) encodeWords(s string, offset int) error {
 	return nil
 }
 
+// wordEnded is the error of the context, which is checked every 4,096 words.
+func (e *encoder) wordEnded() error {
+	if e.words++; e.words%4096 == 0 {
+		return e.ctx.Err()
+	}
+	return nil
+}
+
+// encodePieces appends the tokens of p as the splitters cut it.
+func (e *encoder) encodePieces(p piece) error {
+	offset := 0 // of a word, as good as steps that change text let us know
+	word := func(p piece) error {
+		if err := e.wordEnded(); err != nil {
+			return err
+		}
+		err := e.cutWord(p.text, offset)
+		offset += len(p.text)
+		return err
+	}
+	for _, s := range slices.Backward(e.t.splitters) {
+		next := word
+		word = func(p piece) error { return s.split(p, next) }
+	}
+	return word(p)
+}
+
+// cutWord is word, but cuts w before spaces where no token can be cut by that.
+func (e *encoder) cutWord(w string, offset int) error {
+	if e.t.cutSpaces {
+		for at := 1; ; {
+			n := strings.Index(w[min(at, len(w)):], spaceMark)
+			if n < 0 {
+				break
+			}
+			if at += n; e.t.beforeSpace.has(w[at-1]) {
+				at++
+				continue
+			}
+			if err := e.word(w[:at], offset); err != nil {
+				return err
+			}
+			w, offset, at = w[at:], offset+at, 1
+		}
+	}
+	return e.word(w, offset)
+}
+
 // VocabSize returns the number of tokens, special ones and holes included. Ids run
 // from 0 to VocabSize()-1.
 func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
@@ -184,11 +267,14 @@ func (t *Tokenizer) VocabSize() int { return len(t.tokens) }
 // tokens than its length divided by this. It is math.MaxInt32 where a token may
 // stand for text of any length, such as white space around it.
 func (t *Tokenizer) Longest() int {
-	if t.normalizer != nil || t.fuseUnknown || !t.added.plain {
+	if t.normalizer != nil && !t.normalizer.grows() || t.fuseUnknown || t.model == Unigram || !t.added.plain || dropsText(t.steps) {
 		return math.MaxInt32
 	}
 	n := 0
 	for _, s := range t.tokens {
+		n = max(n, len(s))
+	}
+	for _, s := range t.names {
 		n = max(n, len(s))
 	}
 	return n
@@ -197,16 +283,24 @@ func (t *Tokenizer) Longest() int {
 // Token returns the bytes that id stands for, which need not be valid UTF-8, and
 // false if there is no such token.
 func (t *Tokenizer) Token(id int) (string, bool) {
-	s, _ := t.text(id)
-	return s, s != ""
+	s, ok := t.text(id)
+	return s, ok && t.has(id)
+}
+
+// has reports whether there is a token of an id below VocabSize.
+func (t *Tokenizer) has(id int) bool {
+	if t.names != nil {
+		return t.names[id] != ""
+	}
+	return t.tokens[id] != ""
 }
 
 // Holes lists the ids below VocabSize that have no token, and are decoded to no
 // text: rows of the model that nothing was learned for.
 func (t *Tokenizer) Holes() []int {
 	var ids []int
-	for id, text := range t.tokens {
-		if text == "" {
+	for id := range t.tokens {
+		if !t.has(id) {
 			ids = append(ids, id)
 		}
 	}

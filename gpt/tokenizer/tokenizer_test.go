@@ -324,13 +324,20 @@ func checkMerges(t *testing.T, tok *Tokenizer, w string) {
 	t.Helper()
 	want := mergePlainly(tok, w)
 	long := encoder{t: tok, ctx: t.Context()}
-	long.mergeLong(w)
+	for i := range len(w) {
+		long.symbols = append(long.symbols, tok.bytes[w[i]])
+	}
+	if err := long.mergeLong(); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff(want, long.ids, equateEmpty); diff != "" {
 		t.Errorf("mergeLong(%.60q), -want +got:\n%s", w, diff)
 	}
 	if 0 < len(w) && len(w) <= shortWord {
 		short := encoder{t: tok, ctx: t.Context()}
-		short.mergeShort(w)
+		if err := short.mergeBytes(w); err != nil {
+			t.Fatal(err)
+		}
 		if diff := cmp.Diff(want, short.ids); diff != "" {
 			t.Errorf("mergeShort(%.60q), -want +got:\n%s", w, diff)
 		}
@@ -345,16 +352,16 @@ func mergePlainly(t *Tokenizer, w string) []int {
 		ids = append(ids, int(t.bytes[w[i]]))
 	}
 	for {
-		best, rank := 0, int32(noMerge)
+		best, rank, result := 0, int32(noMerge), int32(0)
 		for i := range max(len(ids), 1) - 1 {
-			if r := t.merges.rank(int32(ids[i]), int32(ids[i+1])); r < rank {
-				best, rank = i, r
+			if r, to := t.merges.find(int32(ids[i]), int32(ids[i+1])); r < rank {
+				best, rank, result = i, r, to
 			}
 		}
 		if rank == noMerge {
 			return ids
 		}
-		ids[best] = int(t.merged[rank])
+		ids[best] = int(result)
 		ids = slices.Delete(ids, best+1, best+2)
 	}
 }

@@ -6,11 +6,9 @@ package tokenizer
 // vocab.json, but its tokens stand for themselves.
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -68,75 +66,38 @@ func (v *vocab) add(name string, id int) error {
 	return nil
 }
 
+func newVocab() *vocab { return &vocab{ids: map[string]int{}} }
+
 // parseVocab reads an object of token names and ids. It checks that names are
 // distinct and not empty; checkIDs checks the ids.
 func parseVocab(data []byte) (*vocab, error) {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	v := &vocab{ids: map[string]int{}}
-	err := v.read(d)
-	if rest := bytes.TrimSpace(data[d.InputOffset():]); err == nil && len(rest) > 0 {
-		err = fmt.Errorf("found %s after the object, expected the end of the file", quote(string(rest)))
-	}
-	if err != nil {
-		return nil, jsonError(data, d.InputOffset(), err)
+	r, v := newJSONReader(data), newVocab()
+	if err := r.end(v.read(r)); err != nil {
+		return nil, err
 	}
 	return v, nil
 }
 
 // read lists the names and ids of the next JSON object.
-func (v *vocab) read(d *json.Decoder) error {
-	open, err := d.Token()
-	if err != nil {
-		return err
-	}
-	if open != json.Delim('{') {
-		return fmt.Errorf("found %s, expected an object of tokens and ids", describe(open))
-	}
-	for d.More() {
-		key, err := d.Token()
+func (v *vocab) read(r *jsonReader) error {
+	return r.object("", "an object of tokens and ids", func(name string) error {
+		value, err := r.d.ReadToken()
 		if err != nil {
 			return err
 		}
-		value, err := d.Token()
-		if err != nil {
-			return err
-		}
-		name := key.(string) // the decoder allows no other key
-		number, ok := value.(json.Number)
-		id, err := number.Int64()
-		switch {
-		case !ok:
+		if value.Kind() != '0' {
 			return fmt.Errorf("the id of token %s is %s, expected an integer", quote(name), describe(value))
+		}
+		number := value.String()
+		id, err := strconv.Atoi(number)
+		switch {
 		case err != nil || id < 0 || id >= MaxTokens:
 			return fmt.Errorf("the id of token %s is %.40s, expected an integer from 0 to %d", quote(name), number, MaxTokens-1)
 		case name == "":
 			return fmt.Errorf("the token of id %d is empty, expected at least one byte", id)
 		}
-		if err := v.add(name, int(id)); err != nil {
-			return err
-		}
-	}
-	_, err = d.Token() // the closing brace
-	return err
-}
-
-// describe says what a JSON token is, for an error.
-func describe(tok json.Token) string {
-	switch tok := tok.(type) {
-	case json.Delim:
-		if tok == '[' || tok == ']' {
-			return "an array"
-		}
-		return "an object"
-	case string:
-		return "the string " + quote(tok)
-	case json.Number:
-		return fmt.Sprintf("the number %.40s", tok)
-	case nil:
-		return "null"
-	}
-	return fmt.Sprint(tok)
+		return v.add(name, id)
+	})
 }
 
 // checkIDs checks that there are tokens, and that each has an id of its own. Ids
@@ -201,82 +162,4 @@ func splitMerge(s string) ([2]string, error) {
 		return [2]string{}, fmt.Errorf("found %s, expected two tokens with one space between", quote(s))
 	}
 	return [2]string{left, right}, nil
-}
-
-// build makes a Tokenizer of a vocabulary whose ids were checked and its
-// merges. Its errors are about the merges.
-func build(v *vocab, m mergeList) (*Tokenizer, error) {
-	t := &Tokenizer{
-		tokens:  make([]string, v.size),
-		unknown: noToken,
-		literal: map[int]bool{},
-		merges:  newMergeTable(len(m.pairs)),
-		merged:  make([]int32, len(m.pairs)),
-		added:   addedTokens{plain: true, byText: map[string]addedToken{}},
-	}
-	for name, id := range v.ids {
-		var ok bool
-		if t.tokens[id], ok = tokenBytes(name); !ok {
-			t.tokens[id], t.literal[id] = name, true
-		}
-	}
-	for b := range t.bytes {
-		t.bytes[b] = noToken
-	}
-	for r, b := range byteOf {
-		if id, ok := v.ids[string(r)]; ok {
-			t.bytes[b] = int32(id)
-		}
-	}
-	for rank, p := range m.pairs {
-		var ids [3]int32
-		for i, name := range [3]string{p[0], p[1], p[0] + p[1]} {
-			id, ok := v.ids[name]
-			if !ok {
-				what := "merges " + quote(name)
-				if i == 2 {
-					what = fmt.Sprintf("merges %s and %s into %s", quote(p[0]), quote(p[1]), quote(name))
-				}
-				return nil, fmt.Errorf("%s: %s, which is not in the vocabulary", m.where(rank), what)
-			}
-			ids[i] = int32(id)
-		}
-		// Of a merge that is listed twice the last counts, as in Hugging Face's tokenizers.
-		*t.merges.slot(ids[0], ids[1]) = merge{ids[0], ids[1], int32(rank)}
-		t.merged[rank] = ids[2]
-		left, right := t.tokens[ids[0]], t.tokens[ids[1]]
-		t.joins.add(left[len(left)-1], right[0])
-	}
-	return t, nil
-}
-
-// setUnknown makes the token id stand for the bytes that have no token, if there are any.
-func (t *Tokenizer) setUnknown(id int, fuse bool) {
-	if slices.Contains(t.bytes[:], noToken) {
-		t.unknown, t.fuseUnknown = int32(id), fuse
-	}
-}
-
-// ignoreMerges makes each word that is the name of a token that token.
-func (t *Tokenizer) ignoreMerges(ids map[string]int) {
-	t.whole = make(map[string]int32, len(ids))
-	for name, id := range ids {
-		if text, ok := tokenBytes(name); ok {
-			t.whole[text] = int32(id)
-		}
-	}
-}
-
-// addToken makes the token a.id an added one, whose text stands for itself.
-func (t *Tokenizer) addToken(text string, a addedToken) error {
-	normalized := text
-	if a.Normalized {
-		var err error
-		if normalized, err = t.normalizer.apply(text); err != nil {
-			return err
-		}
-	}
-	t.tokens[a.id], t.literal[a.id] = text, true
-	t.added.add(text, normalized, a)
-	return nil
 }

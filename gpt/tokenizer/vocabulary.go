@@ -12,16 +12,21 @@ import (
 
 // A Vocabulary is the content of a tokenizer, with the names of tokens that files have.
 type Vocabulary struct {
-	Tokens []string     // by id: the name, in which each byte is a printable character, a space "Ġ"; "" where there is no token
-	Merges [][2]string  // names of neighbours that become one token, in order of rank
+	Model  Model
+	Tokens []string     // by id: the name; "" where there is no token. Of ByteBPE each byte is a printable character, a space "Ġ"
+	Merges [][2]string  // of ByteBPE and TextBPE: names of neighbours that become one token, in order of rank
+	Scores []float64    // of ScoredBPE and Unigram: by id, higher ones are better
 	Added  map[int]bool // ids of tokens found in text as a whole, whose name is that text; true for special ones
 
 	Matches      map[int]Match // how added tokens are found, for those with a Match other than zero
-	Normalizer   []string      // steps that change text first: NFC, NFD, NFKC, NFKD, Lowercase
-	PrefixSpace  bool          // a space is put before text between added tokens, if it does not begin with one
+	Normalizer   []Step        // steps that change text first
+	PreTokenizer []Step        // steps that cut text into words; nil for GPT-2's of ByteBPE, for none of others
+	Decoder      []Step        // what becomes of the names of tokens in text; nil for ByteBPE
+	PrefixSpace  bool          // of ByteBPE: a space is put before text between added tokens, if it does not begin with one
 	IgnoreMerges bool          // a word that is a token becomes that token, whatever merges would make of it
-	Unknown      string        // name of the token for bytes that have none; "" for none
-	FuseUnknown  bool          // one unknown token stands for several such bytes of a word
+	ByteFallback bool          // a character without token becomes tokens of its bytes, "<0x0A>"; always for ScoredBPE
+	Unknown      string        // name of the token for what has none; "" for none
+	FuseUnknown  bool          // one unknown token stands for several such bytes or characters of a word; always for Unigram
 	Prefix       []int         // ids that come before a prompt or a document
 	Suffix       []int         // ids that come after a document
 }
@@ -42,6 +47,9 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	if n := len(v.Merges); n > MaxTokens {
 		return nil, fmt.Errorf("found %d merges, expected at most %d", n, MaxTokens)
 	}
+	if v.Model < ByteBPE || v.Model > Unigram {
+		return nil, fmt.Errorf("found model %d, expected %d to %d", v.Model, ByteBPE, Unigram)
+	}
 	for len(v.Tokens) > 0 && v.Tokens[len(v.Tokens)-1] == "" {
 		v.Tokens = v.Tokens[:len(v.Tokens)-1]
 	}
@@ -59,11 +67,6 @@ func (v Vocabulary) build() (*Tokenizer, error) {
 	}
 	if err := names.checkIDs(); err != nil {
 		return nil, err
-	}
-	for _, step := range v.Normalizer {
-		if !knownStep(step) {
-			return nil, fmt.Errorf("normalizer: found %s, expected NFC, NFD, NFKC, NFKD or Lowercase", quote(step))
-		}
 	}
 	merges := mergeList{v.Merges, func(i int) string { return fmt.Sprintf("merge %d", i) }}
 	d := draft{vocab: names, merges: merges, steps: v}
@@ -86,21 +89,22 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 	v := Vocabulary{
 		Tokens: make([]string, len(t.tokens)), Merges: [][2]string{},
 		Added:      map[int]bool{},
-		Normalizer: slices.Clone(t.normalizer), PrefixSpace: t.prefixSpace, IgnoreMerges: t.whole != nil,
+		Normalizer: t.normalizer.list(), PreTokenizer: slices.Clone(t.steps), Decoder: slices.Clone(t.decoder.steps),
+		PrefixSpace: t.prefixSpace, IgnoreMerges: t.whole != nil, ByteFallback: t.fallback && t.model != ScoredBPE,
 		Prefix: t.Prefix(), Suffix: t.Suffix(),
+		Model: t.model, Scores: slices.Clone(t.scores),
 	}
-	for id, text := range t.tokens {
-		v.Tokens[id] = text
-		if !t.literal[id] {
-			v.Tokens[id] = tokenName(text)
-		}
+	for id := range t.tokens {
+		v.Tokens[id] = t.name(id)
 	}
 	if t.unknown != noToken {
 		v.Unknown, v.FuseUnknown = v.Tokens[t.unknown], t.fuseUnknown
 	}
-	merges := slices.DeleteFunc(slices.Clone(t.merges.slots), func(m merge) bool { return m.rank == noMerge })
-	slices.SortFunc(merges, func(a, b merge) int { return int(a.rank - b.rank) })
-	for _, m := range merges {
+	if t.model == ScoredBPE || t.model == Unigram {
+		v.Merges = nil
+		v.FuseUnknown = v.FuseUnknown && t.model == ScoredBPE
+	}
+	for _, m := range t.sortedMerges() {
 		v.Merges = append(v.Merges, [2]string{v.Tokens[m.left], v.Tokens[m.right]})
 	}
 	for _, a := range t.added.byText {
@@ -113,6 +117,27 @@ func (t *Tokenizer) Vocabulary() Vocabulary {
 		}
 	}
 	return v
+}
+
+// name is the name of a token in files.
+func (t *Tokenizer) name(id int) string {
+	switch {
+	case t.names != nil:
+		return t.names[id]
+	case t.literal[id]:
+		return t.tokens[id]
+	}
+	return tokenName(t.tokens[id])
+}
+
+// sortedMerges are the merges that a list says, in order of rank.
+func (t *Tokenizer) sortedMerges() []merge {
+	if t.model == ScoredBPE || t.model == Unigram {
+		return nil
+	}
+	merges := slices.DeleteFunc(slices.Clone(t.merges.slots), func(m merge) bool { return m.rank == noMerge })
+	slices.SortFunc(merges, func(a, b merge) int { return int(a.rank - b.rank) })
+	return merges
 }
 
 // Within returns t without the special tokens whose ids are rows or more, because a
@@ -131,6 +156,9 @@ func (t *Tokenizer) Within(rows int) *Tokenizer {
 		delete(v.Matches, id)
 	}
 	v.Tokens = v.Tokens[:rows]
+	if v.Scores != nil {
+		v.Scores = v.Scores[:rows]
+	}
 	if less, err := New(v); err == nil {
 		return less
 	}

@@ -139,7 +139,7 @@ func TestNewRejects(t *testing.T) {
 		"too many merges":   {Vocabulary{Tokens: []string{"a"}, Merges: make([][2]string, 1<<20+1)}, "found 1048577 merges"},
 		"only holes":        {Vocabulary{Tokens: []string{"", ""}}, "there are no tokens"},
 		"added hole":        {Vocabulary{Tokens: []string{"", "a"}, Added: map[int]bool{0: true}}, "the id of an added token is 0, which has no token"},
-		"unknown step":      {Vocabulary{Tokens: []string{"a"}, Normalizer: []string{"Strip"}}, `normalizer: found "Strip"`},
+		"unknown step":      {Vocabulary{Tokens: []string{"a"}, Normalizer: []Step{{Type: "Nmt"}}}, `normalizer: found "Nmt"`},
 		"prefix of nothing": {Vocabulary{Tokens: []string{"a"}, Prefix: []int{3}}, "has id 3, which is of no token"},
 		"not UTF-8":         {Vocabulary{Tokens: []string{"\xff"}}, `the token of id 0 is "\xff", expected UTF-8`},
 		"twice":             {Vocabulary{Tokens: []string{"a", "b", "a"}}, `token "a" is listed twice, with ids 0 and 2`},

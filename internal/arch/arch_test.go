@@ -71,7 +71,7 @@ var rules = []arch.Rule{{
 	Never: []string{"inspect"},
 	Why:   "a model runs without being looked at: it gives names to what it computes, and package inspect watches them",
 }, {
-	From:  []string{"inspect", "gpt/...", "internal/bench/...", "internal/train/...", "internal/trace", "internal/view", "internal/serve/..."},
+	From:  []string{"inspect", "gpt/...", "internal/bench/...", "internal/train/...", "internal/trace", "internal/view", "internal/serve/...", "internal/hub/..."},
 	Never: []string{"internal/cli/...", "internal/command/..."},
 	Why:   "what commands do can be used, and tested, without a command line: flags and messages about them are the commands'",
 }, {

@@ -47,7 +47,7 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Opt
 	if err != nil {
 		return nil, advice(err, use.Evaluate != nil, true)
 	}
-	if kept := m.DType(); o.DType != backend.None && kept != o.DType {
+	if kept := m.DType(); o.DType != backend.None && kept != o.DType && !isMixture(o.DType) {
 		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, o.DType, kept), m.Close())
 	}
 	if o.Loaded != nil {
@@ -59,16 +59,25 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Opt
 // dtypes names the type of the matrices in blocks, and how what they are multiplied with is
 // rounded, if that is not as the device does by itself: "q8_0*q8_a", "f16*f16" or, where it would
 // round, "f16*f32". The matrix of tokens may have another
-// type, where its rows are not whole blocks of a quantised one.
-func dtypes(m *model.Model) string {
+// type, where its rows are not whole blocks of a quantised one. A mixture that was asked for goes by its own name.
+func dtypes(m *model.Model, asked backend.DType) string {
 	w, rounding := m.DType(), m.Rounding()
+	name := w.String()
+	if isMixture(asked) {
+		name = asked.String()
+	}
 	if m.RoundsNothing() {
 		rounding = backend.F32
 	}
 	if rounding == backend.Rounding(m.Backend, w) {
-		return w.String()
+		return name
 	}
-	return w.String() + "*" + rounding.String()
+	return name + "*" + rounding.String()
+}
+
+func isMixture(d backend.DType) bool {
+	most, _ := d.Mixture()
+	return most != d
 }
 
 // advice removes remedies from the error of a model that does not fit: a smaller
@@ -98,10 +107,15 @@ func (d *Device) lacks(c model.Config, dtype, cache backend.DType) error {
 		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, heads), Q: backend.Of(paper{7}, backend.F32, 0, 1, heads), At: at, Heads: c.Heads, Scale: 1,
 			K: keys.Slice(-1, 0, kv), V: keys.Slice(-1, kv, 2*kv)},
 	}
-	if dtype != backend.None {
+	if isMixture(dtype) { // rows that are no whole blocks have another type
+		most, _ := dtype.Mixture()
+		dtype = most.Fitting(c.Width)
+	} else if dtype != backend.None {
 		if n := dtype.BlockLen(); c.Width%n != 0 || c.Inner%n != 0 {
 			return fmt.Errorf("%w: rows of %d and %d numbers are not whole blocks of %v, which have %d", result.ErrUnsupported, c.Width, c.Inner, dtype, n)
 		}
+	}
+	if dtype != backend.None {
 		ops = slices.Insert(ops, 0, backend.Op(&backend.Linear{
 			Dst: backend.Of(paper{5}, backend.F32, 0, 1, c.Inner), X: row, W: backend.Of(paper{6}, dtype, 0, c.Inner, c.Width),
 		}))

@@ -106,7 +106,7 @@ func TestDTypes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := dtypes(m); got != c.want {
+		if got := dtypes(m, backend.None); got != c.want {
 			t.Errorf("matrices of %v with activations %v: the dtype is %q, expected %q", c.w, c.activations, got, c.want)
 		}
 		if err := m.Close(); err != nil {

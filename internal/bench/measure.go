@@ -88,7 +88,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 		}
 		t.ModelType, t.ModelFilename = model.Name, model.File
 		t.ModelSize, t.ModelNParams = bytesOf(m), int64(m.Parameters())
-		t.DType, t.TypeK, t.TypeV = dtypes(m), r.o.Cache.String(), r.o.Cache.String()
+		t.DType, t.TypeK, t.TypeV = dtypes(m, r.o.DType), r.o.Cache.String(), r.o.Cache.String()
 		t.Incomplete = len(t.SamplesNS) < o.Repetitions
 		t.LoadNS = loaded.Nanoseconds()
 		t.Summarise(r.ceilings)

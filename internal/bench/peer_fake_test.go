@@ -141,7 +141,7 @@ func newFakeLearner(q peer.Request) *fakeLearner {
 	if err != nil {
 		panic(err)
 	}
-	dtype, err := backend.ParseDType(q.DType, backend.Weights)
+	dtype, err := backend.ParseDType(q.DType, backend.Targets)
 	if err != nil {
 		panic(err)
 	}

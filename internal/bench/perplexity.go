@@ -75,7 +75,7 @@ func (d *Device) Perplexity(ctx context.Context, model Model, ids []int, o Perpl
 	defer e.Close()
 
 	r = &result.PerplexityResult{Common: d.newCommon("perplexity"), ModelFilename: model.File, ModelType: model.Name,
-		DType: dtypes(m), TypeK: cache.String(), TypeV: cache.String(), File: o.File, TextSHA256: hex.EncodeToString(o.Text[:]), Window: window, Windows: windows}
+		DType: dtypes(m, o.DType), TypeK: cache.String(), TypeV: cache.String(), File: o.File, TextSHA256: hex.EncodeToString(o.Text[:]), Window: window, Windows: windows}
 	if o.Base != nil {
 		r.Base = o.Base.Header.String()
 	}

@@ -55,7 +55,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 	if err := r.sequences(tests, use.Context); err != nil {
 		return p, err
 	}
-	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, dtypes(m), result.CacheNote(cache.String(), cache.String()))
+	p.Name = fmt.Sprintf("%s %s, %s %v%s", d.Spec(), d.Name, model.Name, dtypes(m, o.DType), result.CacheNote(cache.String(), cache.String()))
 	for _, t := range tests {
 		bar.step(fmt.Sprintf("profile of %v, warm-up", t))
 		if _, err := r.profile(ctx, t, func(run func() error) ([]backend.Span, error) { return nil, run() }); err != nil {

@@ -42,6 +42,10 @@ type Command struct {
 	// command's package locks it when it is initialised; other commands free it.
 	MainThread bool
 
+	// Interrupts says that Run is told of Ctrl-C by the system, and not by the end of its
+	// context.
+	Interrupts bool
+
 	// Child, if not nil, is called when the process starts. If the process is a child
 	// that the command has started for a part of its work, Child does that work and
 	// returns the exit code.
@@ -175,7 +179,7 @@ func start(name, help string, commands []Command, args []string, flags any, opti
 	// If the reader of the output ends, such as head, the process goes on, and its
 	// writes fail with EPIPE.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := untilSignal()
+	ctx, stop := untilSignal(named(commands, args).Interrupts)
 	defer stop()
 	chosen.BindTo(ctx, (*context.Context)(nil))
 	return report(self, chosen.Run())

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"caldera/backend"
@@ -45,16 +46,18 @@ func ActivationsWarning(m *model.Model) string {
 }
 
 // Vars adds to the variables of a command's tags those that list what package
-// backend knows: ${backends} that are registered, and dtypes, ${dtypes} and
-// ${caches} for enum and default, ${weights}, ${plain}, ${blocks} and ${caches}
+// backend knows: ${backends} that are registered, and dtypes, ${dtypes} of models, ${types} of
+// single matrices and ${caches} for enum and default, ${weights}, ${plain}, ${blocks} and ${caches}
 // for help.
 func Vars(of kong.Vars) kong.Vars {
+	targets := backend.DTypes(backend.Targets)
 	vars := kong.Vars{
 		"backends": strings.Join(backend.Names(), ","),
-		"dtypes":   strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Weights)), " ", ""),
-		"weights":  backend.JoinDTypes(backend.DTypes(backend.Weights)),
+		"dtypes":   strings.ReplaceAll(backend.JoinDTypes(targets), " ", ""),
+		"types":    strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Weights)), " ", ""),
+		"weights":  backend.JoinDTypes(targets),
 		"plain":    backend.JoinDTypes(backend.PlainDTypes()),
-		"blocks":   backend.JoinDTypes(backend.QuantizedDTypes()),
+		"blocks":   backend.JoinDTypes(slices.DeleteFunc(slices.Clone(targets), func(d backend.DType) bool { return !d.Quantized() })),
 		"caches":   strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Caches)), " ", ""),
 	}
 	maps.Copy(vars, of)

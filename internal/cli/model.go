@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strings"
 
 	"caldera/backend"
@@ -19,7 +20,7 @@ import (
 
 // ModelFlags has the flags that choose a checkpoint and the dtypes of the model.
 type ModelFlags struct {
-	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files), a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
+	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files), a GGUF file, the folder of a training run, or a model of Hugging Face's hub, which is fetched: org/name[:file or quantisation][@revision] (default: the embedded model, ${embedded})."`
 	DType string `name:"dtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights} (auto: as the checkpoint stores them)."`
 
 	ActivationFlag
@@ -27,6 +28,9 @@ type ModelFlags struct {
 	// NoText is set for a command that takes token ids. If the tokenizer cannot be
 	// read, Load writes a warning and returns none.
 	NoText bool `kong:"-"`
+
+	// Opened, if not nil, is called by Load with the checkpoint before anything is loaded.
+	Opened func(*checkpoint.Checkpoint) error `kong:"-"`
 
 	// Quiet is set to leave out notes about the checkpoint and its tokenizer, such as where
 	// the same checkpoint was loaded before.
@@ -52,7 +56,7 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	o := gpt.LoadOptions{Activations: f.Activation()}
 	if f.DType != "auto" {
 		var err error
-		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
+		if o.DType, err = backend.ParseDType(f.DType, backend.Targets); err != nil {
 			return nil, nil, UsageError{err}
 		}
 	}
@@ -60,9 +64,14 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	if f.Quiet {
 		log = io.Discard
 	}
-	c, err := f.Open(log)
+	c, err := f.Open(ctx, log)
 	if err != nil {
 		return nil, nil, err
+	}
+	if f.Opened != nil {
+		if err := f.Opened(c); err != nil {
+			return nil, nil, errors.Join(err, c.Close())
+		}
 	}
 	t, tokenizerErr := c.Tokenizer()
 	if tokenizerErr != nil {
@@ -88,16 +97,25 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	return m, t, nil
 }
 
-// Open opens the chosen checkpoint, and writes notes about it to log.
-func (f ModelFlags) Open(log io.Writer) (*checkpoint.Checkpoint, error) {
+// Open opens the chosen checkpoint, and writes notes about it to log. A model of Hugging
+// Face's hub is fetched first.
+func (f ModelFlags) Open(ctx context.Context, log io.Writer) (*checkpoint.Checkpoint, error) {
 	if f.Model == "" {
 		return checkpoint.OpenFS(models.Default(), models.Name)
 	}
-	c, err := checkpoint.Open(f.Model)
-	if err == nil {
-		Tell(log, c.Notes())
+	local, err := Local(ctx, f.Model, log)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	c, err := checkpoint.Open(local)
+	if err != nil {
+		return nil, err
+	}
+	if n, isName, _ := HubName(f.Model); isName { // the path ends in a commit
+		c.Name = path.Base(n.Repo)
+	}
+	Tell(log, c.Notes())
+	return c, nil
 }
 
 // Tell prints notes, one in each line.

@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"caldera/gpt"
+	"caldera/gpt/chat"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/printable"
@@ -25,6 +26,17 @@ type Prompt struct {
 	File    *string  `short:"f" xor:"prompt" placeholder:"FILE" help:"A file with the text to continue, - for standard input; a newline at its end is left out."`
 	Tokens  *string  `xor:"prompt" placeholder:"IDS" help:"Token ids to continue, such as 5,17,3, in place of text."`
 	Special bool     `help:"Read <|endoftext|> and other special tokens in the text as such, not as letters."`
+
+	// Chat, if not nil, makes the text a message, which the model is to answer.
+	Chat *ChatPrompt `kong:"-"`
+}
+
+// ChatPrompt is how a message is written.
+type ChatPrompt struct {
+	Template chat.Template
+	System   string // what the system says before; empty for nothing
+	Thinking *bool  // as in [chat.RenderOptions]
+	encoder  *chat.Encoder
 }
 
 // Text returns the prompt as the user gave it, or "" if there is none.
@@ -74,7 +86,7 @@ func (f Prompt) IDs(ctx context.Context, text string, c model.Config, t *tokeniz
 	if f.Tokens != nil {
 		ids, err = parseIDs(*f.Tokens, Known(c, t))
 	} else {
-		ids, err = f.Encode(text, c, t, room)
+		ids, err = f.Encode(ctx, text, c, t, room)
 	}
 	if err == nil {
 		err = room.Fits(ids)
@@ -96,7 +108,10 @@ func Known(c model.Config, t *tokenizer.Tokenizer) int {
 // Encode returns the tokens of a text, or for "" what begins a text. It returns an error
 // for a text of so many bytes that it cannot fit in the room of a context; ids of other
 // texts may still be too many for it.
-func (f Prompt) Encode(text string, c model.Config, t *tokenizer.Tokenizer, room gpt.Room) ([]int, error) {
+func (f Prompt) Encode(ctx context.Context, text string, c model.Config, t *tokenizer.Tokenizer, room gpt.Room) ([]int, error) {
+	if f.Chat != nil {
+		return f.Chat.encode(ctx, text, t, room)
+	}
 	if text == "" {
 		if t != nil && len(t.Prefix()) > 0 {
 			return t.Prefix(), nil
@@ -107,7 +122,7 @@ func (f Prompt) Encode(text string, c model.Config, t *tokenizer.Tokenizer, room
 		return c.BOS[:1], nil
 	}
 	if t == nil {
-		return nil, fmt.Errorf("the checkpoint has no tokenizer files (tokenizer.json, or vocab.json and merges.txt): give ids with --tokens=5,17,…")
+		return nil, errNoTokenizer
 	}
 	if err := room.FitsText(len(text), t.Longest()); err != nil {
 		return nil, err
@@ -118,6 +133,31 @@ func (f Prompt) Encode(text string, c model.Config, t *tokenizer.Tokenizer, room
 	}
 	return t.EncodePrompt(text, options...)
 }
+
+// encode returns the tokens of a message and what the template writes around it.
+func (p *ChatPrompt) encode(ctx context.Context, text string, t *tokenizer.Tokenizer, room gpt.Room) ([]int, error) {
+	if text == "" {
+		return nil, Usagef("no prompt: give the message that the model is to answer with -p, -f or standard input")
+	}
+	if t == nil {
+		return nil, errNoTokenizer
+	}
+	if err := room.FitsText(len(text), t.Longest()); err != nil {
+		return nil, err
+	}
+	var messages []chat.Message
+	if p.System != "" {
+		messages = append(messages, chat.Message{Role: chat.System, Content: p.System})
+	}
+	if p.encoder == nil {
+		p.encoder = chat.NewEncoder(t, p.Template)
+	}
+	ids, _, err := p.encoder.Encode(ctx, append(messages, chat.Message{Role: chat.User, Content: text}), chat.RenderOptions{Answer: true, Thinking: p.Thinking})
+	return ids, err
+}
+
+// errNoTokenizer is the error of a text for a checkpoint without a tokenizer.
+var errNoTokenizer = errors.New("the checkpoint has no tokenizer files (tokenizer.json, or vocab.json and merges.txt): give ids with --tokens=5,17,…")
 
 func parseIDs(list string, vocab int) ([]int, error) {
 	var ids []int

@@ -14,8 +14,13 @@ import (
 // nohup protects a command when its terminal is closed. A second SIGHUP does nothing,
 // because both the terminal and the shell send one, and the command needs time to save
 // its results.
-func untilSignal() (context.Context, context.CancelFunc) {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+//
+// Where interrupts are the command's own, Ctrl-C does neither.
+func untilSignal(interrupts bool) (context.Context, context.CancelFunc) {
+	signals := []os.Signal{syscall.SIGTERM}
+	if !interrupts {
+		signals = append(signals, os.Interrupt)
+	}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}

@@ -12,7 +12,7 @@ import (
 const (
 	OneDevice = "the whole model is on one device: choose it with --backend and --device, and leave this out"
 	Automatic = "this is chosen by itself: leave it out"
-	NoFetch   = "nothing is fetched from the network: download the model, and name its directory or GGUF file with -m"
+	HubToken  = "set HF_TOKEN in the environment, or run hf auth login"
 )
 
 // Foreign makes a table for [Command.Foreign]. Its argument maps our flag, or what to do,

@@ -128,6 +128,16 @@ func Decode(data []byte) []float32 {
 	return values
 }
 
+// Numbers are those of a tensor of any dtype.
+func Numbers(t *testing.T, x safetensors.Tensor) []float32 {
+	t.Helper()
+	values := make([]float32, tensorfile.Elements(x.Shape))
+	if err := backend.Decode(values, backend.OfFileName(string(x.DType)), x.Data); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
 // Encode writes values as d: F32, F16 or BF16.
 func Encode(d safetensors.DType, values []float32) []byte {
 	var p []byte
@@ -146,23 +156,23 @@ func Encode(d safetensors.DType, values []float32) []byte {
 
 // Llamas are small shapes that differ in what a Llama may have.
 func Llamas() map[string]model.Config {
-	settings := func(change func(s *model.LlamaSettings)) *model.LlamaSettings {
-		s := &model.LlamaSettings{Activation: backend.SiLU, Theta: 10000}
+	settings := func(change func(s *model.DecoderSettings)) *model.DecoderSettings {
+		s := &model.DecoderSettings{Activation: backend.SiLU, Rope: model.Rope{Theta: 10000}}
 		change(s)
 		return s
 	}
-	shape := func(heads, kv, size int, tied bool, s *model.LlamaSettings) model.Config {
+	shape := func(heads, kv, size int, tied bool, s *model.DecoderSettings) model.Config {
 		return model.Config{
 			Family: "llama", Layers: 2, Heads: heads, KVHeads: kv, HeadSize: size, Width: 64, Inner: 96, Context: 80, Vocab: 300, TieEmbeddings: tied,
 			BOS: []int{1}, EOS: []int{2}, Settings: s,
 		}.Complete()
 	}
 	return map[string]model.Config{
-		"plain":   shape(4, 4, 16, true, settings(func(*model.LlamaSettings) {})),
-		"grouped": shape(6, 2, 10, false, settings(func(s *model.LlamaSettings) { s.Theta = 500000 })),
-		"biases":  shape(2, 1, 64, true, settings(func(s *model.LlamaSettings) { s.QKVBias, s.OutBias, s.MLPBias = true, true, true })),
-		"linear":  shape(4, 1, 32, false, settings(func(s *model.LlamaSettings) { s.Scaling, s.Factor = "linear", 4 })),
-		"llama3": shape(4, 2, 32, true, settings(func(s *model.LlamaSettings) {
+		"plain":   shape(4, 4, 16, true, settings(func(*model.DecoderSettings) {})),
+		"grouped": shape(6, 2, 10, false, settings(func(s *model.DecoderSettings) { s.Theta = 500000 })),
+		"biases":  shape(2, 1, 64, true, settings(func(s *model.DecoderSettings) { s.QKVBias, s.OutBias, s.MLPBias = true, true, true })),
+		"linear":  shape(4, 1, 32, false, settings(func(s *model.DecoderSettings) { s.Scaling, s.Factor = "linear", 4 })),
+		"llama3": shape(4, 2, 32, true, settings(func(s *model.DecoderSettings) {
 			s.Scaling, s.Factor, s.Low, s.High, s.Original = "llama3", 8, 1, 4, 20
 		})),
 	}

@@ -275,7 +275,7 @@ func transcripts(p page) (all [][2]string) {
 	return all
 }
 
-var device = regexp.MustCompile(`^(warning: )?(cpu|vulkan):\d+: |^seed: \d+\n|^draft: \d+ of \d+ guesses `)
+var device = regexp.MustCompile(`^(warning: )?(cpu|vulkan):\d+: |^seed: \d+\n|^draft: \d+ of \d+ guesses |^fetching [^ ]+: `)
 
 // text is the output without the lines that tell of the machine.
 func text(out string) string {
@@ -286,6 +286,7 @@ func text(out string) string {
 // TestTranscripts runs what README shows, on the CPU and on Vulkan drivers.
 func TestTranscripts(t *testing.T) {
 	devicetest.UseTestDrivers(t)
+	useHub(t)
 	all, err := pages()
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,9 @@ type GPT struct {
 	*gpt.Trainer
 	Model     *model.Model
 	Tokenizer *tokenizer.Tokenizer // nil where there are ids only
+
+	// ChatTemplate, if not nil, is saved with the model.
+	ChatTemplate *checkpoint.ChatTemplate
 }
 
 // NewGPT makes m, whose weights were loaded to be trained, learn as o says. It
@@ -39,7 +42,7 @@ func NewGPT(m *model.Model, t *tokenizer.Tokenizer, o Options) (*GPT, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &GPT{tr, m, t}, nil
+	return &GPT{Trainer: tr, Model: m, Tokenizer: t}, nil
 }
 
 func (o Options) trainer() gpt.TrainOptions {
@@ -67,6 +70,9 @@ func (g *GPT) SaveWeights(dir string) error {
 	c, err := checkpoint.Snapshot(g.Model, g.Tokenizer)
 	if err != nil {
 		return err
+	}
+	if g.ChatTemplate != nil {
+		c.SetChatTemplate(*g.ChatTemplate)
 	}
 	if err := c.CheckFinite(context.Background()); err != nil {
 		if bad := (*checkpoint.NonFiniteError)(nil); errors.As(err, &bad) {

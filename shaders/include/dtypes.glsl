@@ -5,7 +5,8 @@
 //
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
-//	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/
+//	GROUP               of a type of blocks/ whose eights are not read
+//	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/ whose eights are read
 
 #if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16) || defined(TO_BF16)
 #include "pairs/bf16.glsl"
@@ -97,6 +98,123 @@
 #define TO_PAIR f16_pair
 #define TO_WIDEN f16_widen
 #define TO_ROUND f16_round
+#endif
+
+#if defined(IQ4_NL) || defined(X_IQ4_NL) || defined(DST_IQ4_NL) || defined(TOKENS_IQ4_NL) || defined(POSITIONS_IQ4_NL) || defined(CACHE_IQ4_NL) || defined(TO_IQ4_NL)
+#include "blocks/iq4_nl.glsl"
+#endif
+#ifdef IQ4_NL
+#define BLOCKS
+#define BLOCK_AT IQ4_NL_AT
+#define GROUP iq4_nl_group
+#endif
+#ifdef X_IQ4_NL
+#define X_BLOCKS
+#define X_BLOCK_AT IQ4_NL_AT
+#define X_GROUP iq4_nl_group
+#endif
+#ifdef DST_IQ4_NL
+#define DST_BLOCKS
+#define DST_BLOCK_AT IQ4_NL_AT
+#define DST_GROUP iq4_nl_group
+#endif
+#ifdef TOKENS_IQ4_NL
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT IQ4_NL_AT
+#define TOKENS_GROUP iq4_nl_group
+#endif
+#ifdef POSITIONS_IQ4_NL
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT IQ4_NL_AT
+#define POSITIONS_GROUP iq4_nl_group
+#endif
+#ifdef CACHE_IQ4_NL
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT IQ4_NL_AT
+#define CACHE_GROUP iq4_nl_group
+#endif
+#ifdef TO_IQ4_NL
+#define TO_BLOCKS
+#define TO_BLOCK_AT IQ4_NL_AT
+#define TO_GROUP iq4_nl_group
+#endif
+
+#if defined(IQ4_XS) || defined(X_IQ4_XS) || defined(DST_IQ4_XS) || defined(TOKENS_IQ4_XS) || defined(POSITIONS_IQ4_XS) || defined(CACHE_IQ4_XS) || defined(TO_IQ4_XS)
+#include "blocks/iq4_xs.glsl"
+#endif
+#ifdef IQ4_XS
+#define BLOCKS
+#define BLOCK_AT IQ4_XS_AT
+#define GROUP iq4_xs_group
+#endif
+#ifdef X_IQ4_XS
+#define X_BLOCKS
+#define X_BLOCK_AT IQ4_XS_AT
+#define X_GROUP iq4_xs_group
+#endif
+#ifdef DST_IQ4_XS
+#define DST_BLOCKS
+#define DST_BLOCK_AT IQ4_XS_AT
+#define DST_GROUP iq4_xs_group
+#endif
+#ifdef TOKENS_IQ4_XS
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT IQ4_XS_AT
+#define TOKENS_GROUP iq4_xs_group
+#endif
+#ifdef POSITIONS_IQ4_XS
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT IQ4_XS_AT
+#define POSITIONS_GROUP iq4_xs_group
+#endif
+#ifdef CACHE_IQ4_XS
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT IQ4_XS_AT
+#define CACHE_GROUP iq4_xs_group
+#endif
+#ifdef TO_IQ4_XS
+#define TO_BLOCKS
+#define TO_BLOCK_AT IQ4_XS_AT
+#define TO_GROUP iq4_xs_group
+#endif
+
+#if defined(MXFP4) || defined(X_MXFP4) || defined(DST_MXFP4) || defined(TOKENS_MXFP4) || defined(POSITIONS_MXFP4) || defined(CACHE_MXFP4) || defined(TO_MXFP4)
+#include "blocks/mxfp4.glsl"
+#endif
+#ifdef MXFP4
+#define BLOCKS
+#define BLOCK_AT MXFP4_AT
+#define GROUP mxfp4_group
+#endif
+#ifdef X_MXFP4
+#define X_BLOCKS
+#define X_BLOCK_AT MXFP4_AT
+#define X_GROUP mxfp4_group
+#endif
+#ifdef DST_MXFP4
+#define DST_BLOCKS
+#define DST_BLOCK_AT MXFP4_AT
+#define DST_GROUP mxfp4_group
+#endif
+#ifdef TOKENS_MXFP4
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT MXFP4_AT
+#define TOKENS_GROUP mxfp4_group
+#endif
+#ifdef POSITIONS_MXFP4
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT MXFP4_AT
+#define POSITIONS_GROUP mxfp4_group
+#endif
+#ifdef CACHE_MXFP4
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT MXFP4_AT
+#define CACHE_GROUP mxfp4_group
+#endif
+#ifdef TO_MXFP4
+#define TO_BLOCKS
+#define TO_BLOCK_AT MXFP4_AT
+#define TO_GROUP mxfp4_group
 #endif
 
 #if defined(Q4_0) || defined(X_Q4_0) || defined(DST_Q4_0) || defined(TOKENS_Q4_0) || defined(POSITIONS_Q4_0) || defined(CACHE_Q4_0) || defined(TO_Q4_0)
@@ -199,6 +317,240 @@
 #define TO_OFFSET Q4_0_OFFSET
 #define TO_FLOATS q4_0_floats
 #define TO_BYTES q4_0_bytes
+#endif
+
+#if defined(Q4_1) || defined(X_Q4_1) || defined(DST_Q4_1) || defined(TOKENS_Q4_1) || defined(POSITIONS_Q4_1) || defined(CACHE_Q4_1) || defined(TO_Q4_1)
+#include "blocks/q4_1.glsl"
+#endif
+#ifdef Q4_1
+#define BLOCKS
+#define BLOCK_AT Q4_1_AT
+#define GROUP q4_1_group
+#endif
+#ifdef X_Q4_1
+#define X_BLOCKS
+#define X_BLOCK_AT Q4_1_AT
+#define X_GROUP q4_1_group
+#endif
+#ifdef DST_Q4_1
+#define DST_BLOCKS
+#define DST_BLOCK_AT Q4_1_AT
+#define DST_GROUP q4_1_group
+#endif
+#ifdef TOKENS_Q4_1
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT Q4_1_AT
+#define TOKENS_GROUP q4_1_group
+#endif
+#ifdef POSITIONS_Q4_1
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT Q4_1_AT
+#define POSITIONS_GROUP q4_1_group
+#endif
+#ifdef CACHE_Q4_1
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q4_1_AT
+#define CACHE_GROUP q4_1_group
+#endif
+#ifdef TO_Q4_1
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q4_1_AT
+#define TO_GROUP q4_1_group
+#endif
+
+#if defined(Q4_K) || defined(X_Q4_K) || defined(DST_Q4_K) || defined(TOKENS_Q4_K) || defined(POSITIONS_Q4_K) || defined(CACHE_Q4_K) || defined(TO_Q4_K)
+#include "blocks/q4_k.glsl"
+#endif
+#ifdef Q4_K
+#define BLOCKS
+#define BLOCK_AT Q4_K_AT
+#define GROUP q4_k_group
+#endif
+#ifdef X_Q4_K
+#define X_BLOCKS
+#define X_BLOCK_AT Q4_K_AT
+#define X_GROUP q4_k_group
+#endif
+#ifdef DST_Q4_K
+#define DST_BLOCKS
+#define DST_BLOCK_AT Q4_K_AT
+#define DST_GROUP q4_k_group
+#endif
+#ifdef TOKENS_Q4_K
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT Q4_K_AT
+#define TOKENS_GROUP q4_k_group
+#endif
+#ifdef POSITIONS_Q4_K
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT Q4_K_AT
+#define POSITIONS_GROUP q4_k_group
+#endif
+#ifdef CACHE_Q4_K
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q4_K_AT
+#define CACHE_GROUP q4_k_group
+#endif
+#ifdef TO_Q4_K
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q4_K_AT
+#define TO_GROUP q4_k_group
+#endif
+
+#if defined(Q5_0) || defined(X_Q5_0) || defined(DST_Q5_0) || defined(TOKENS_Q5_0) || defined(POSITIONS_Q5_0) || defined(CACHE_Q5_0) || defined(TO_Q5_0)
+#include "blocks/q5_0.glsl"
+#endif
+#ifdef Q5_0
+#define BLOCKS
+#define BLOCK_AT Q5_0_AT
+#define GROUP q5_0_group
+#endif
+#ifdef X_Q5_0
+#define X_BLOCKS
+#define X_BLOCK_AT Q5_0_AT
+#define X_GROUP q5_0_group
+#endif
+#ifdef DST_Q5_0
+#define DST_BLOCKS
+#define DST_BLOCK_AT Q5_0_AT
+#define DST_GROUP q5_0_group
+#endif
+#ifdef TOKENS_Q5_0
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT Q5_0_AT
+#define TOKENS_GROUP q5_0_group
+#endif
+#ifdef POSITIONS_Q5_0
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT Q5_0_AT
+#define POSITIONS_GROUP q5_0_group
+#endif
+#ifdef CACHE_Q5_0
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q5_0_AT
+#define CACHE_GROUP q5_0_group
+#endif
+#ifdef TO_Q5_0
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q5_0_AT
+#define TO_GROUP q5_0_group
+#endif
+
+#if defined(Q5_1) || defined(X_Q5_1) || defined(DST_Q5_1) || defined(TOKENS_Q5_1) || defined(POSITIONS_Q5_1) || defined(CACHE_Q5_1) || defined(TO_Q5_1)
+#include "blocks/q5_1.glsl"
+#endif
+#ifdef Q5_1
+#define BLOCKS
+#define BLOCK_AT Q5_1_AT
+#define GROUP q5_1_group
+#endif
+#ifdef X_Q5_1
+#define X_BLOCKS
+#define X_BLOCK_AT Q5_1_AT
+#define X_GROUP q5_1_group
+#endif
+#ifdef DST_Q5_1
+#define DST_BLOCKS
+#define DST_BLOCK_AT Q5_1_AT
+#define DST_GROUP q5_1_group
+#endif
+#ifdef TOKENS_Q5_1
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT Q5_1_AT
+#define TOKENS_GROUP q5_1_group
+#endif
+#ifdef POSITIONS_Q5_1
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT Q5_1_AT
+#define POSITIONS_GROUP q5_1_group
+#endif
+#ifdef CACHE_Q5_1
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q5_1_AT
+#define CACHE_GROUP q5_1_group
+#endif
+#ifdef TO_Q5_1
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q5_1_AT
+#define TO_GROUP q5_1_group
+#endif
+
+#if defined(Q5_K) || defined(X_Q5_K) || defined(DST_Q5_K) || defined(TOKENS_Q5_K) || defined(POSITIONS_Q5_K) || defined(CACHE_Q5_K) || defined(TO_Q5_K)
+#include "blocks/q5_k.glsl"
+#endif
+#ifdef Q5_K
+#define BLOCKS
+#define BLOCK_AT Q5_K_AT
+#define GROUP q5_k_group
+#endif
+#ifdef X_Q5_K
+#define X_BLOCKS
+#define X_BLOCK_AT Q5_K_AT
+#define X_GROUP q5_k_group
+#endif
+#ifdef DST_Q5_K
+#define DST_BLOCKS
+#define DST_BLOCK_AT Q5_K_AT
+#define DST_GROUP q5_k_group
+#endif
+#ifdef TOKENS_Q5_K
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT Q5_K_AT
+#define TOKENS_GROUP q5_k_group
+#endif
+#ifdef POSITIONS_Q5_K
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT Q5_K_AT
+#define POSITIONS_GROUP q5_k_group
+#endif
+#ifdef CACHE_Q5_K
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q5_K_AT
+#define CACHE_GROUP q5_k_group
+#endif
+#ifdef TO_Q5_K
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q5_K_AT
+#define TO_GROUP q5_k_group
+#endif
+
+#if defined(Q6_K) || defined(X_Q6_K) || defined(DST_Q6_K) || defined(TOKENS_Q6_K) || defined(POSITIONS_Q6_K) || defined(CACHE_Q6_K) || defined(TO_Q6_K)
+#include "blocks/q6_k.glsl"
+#endif
+#ifdef Q6_K
+#define BLOCKS
+#define BLOCK_AT Q6_K_AT
+#define GROUP q6_k_group
+#endif
+#ifdef X_Q6_K
+#define X_BLOCKS
+#define X_BLOCK_AT Q6_K_AT
+#define X_GROUP q6_k_group
+#endif
+#ifdef DST_Q6_K
+#define DST_BLOCKS
+#define DST_BLOCK_AT Q6_K_AT
+#define DST_GROUP q6_k_group
+#endif
+#ifdef TOKENS_Q6_K
+#define TOKENS_BLOCKS
+#define TOKENS_BLOCK_AT Q6_K_AT
+#define TOKENS_GROUP q6_k_group
+#endif
+#ifdef POSITIONS_Q6_K
+#define POSITIONS_BLOCKS
+#define POSITIONS_BLOCK_AT Q6_K_AT
+#define POSITIONS_GROUP q6_k_group
+#endif
+#ifdef CACHE_Q6_K
+#define CACHE_BLOCKS
+#define CACHE_BLOCK_AT Q6_K_AT
+#define CACHE_GROUP q6_k_group
+#endif
+#ifdef TO_Q6_K
+#define TO_BLOCKS
+#define TO_BLOCK_AT Q6_K_AT
+#define TO_GROUP q6_k_group
 #endif
 
 #if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0) || defined(CACHE_Q8_0) || defined(TO_Q8_0)

@@ -114,7 +114,7 @@ func TestWriteRejects(t *testing.T) {
 		"too short":     {tensors: []Tensor{{Name: "a", Type: F32, Shape: []int{2}, Data: ok.Data}}, want: `tensor "a": found 4 bytes, expected 8 for F32 [2]`},
 		"too long":      {tensors: []Tensor{{Name: "a", Type: F16, Shape: []int{1}, Data: ok.Data}}, want: "found 4 bytes, expected 2"},
 		"half a block":  {tensors: []Tensor{{Name: "a", Type: Q4_0, Shape: []int{32, 2}}}, want: "found 2 elements in a row"},
-		"type":          {tensors: []Tensor{{Name: "a", Type: 14, Shape: []int{256}}}, want: "found Q6_K"},
+		"type":          {tensors: []Tensor{{Name: "a", Type: 11, Shape: []int{256}}}, want: "found Q3_K"},
 		"negative":      {tensors: []Tensor{{Name: "a", Type: F32, Shape: []int{-1}}}, want: "bad shape"},
 		"rank":          {tensors: []Tensor{{Name: "a", Type: F32, Shape: make([]int, 5)}}, want: "too many dimensions"},
 		"key twice":     {metadata: []KeyValue{{"k", OfBool(true)}, {"k", OfBool(true)}}, want: `key "k": name taken`},

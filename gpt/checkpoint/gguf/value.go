@@ -142,6 +142,23 @@ func (v Value) Ints() ([]int64, bool) {
 	return ints, true
 }
 
+// Floats returns the elements of an array of floats, and false for other values.
+func (v Value) Floats() ([]float64, bool) {
+	t, n, ok := v.Elements()
+	if !ok || t != Float32 && t != Float64 {
+		return nil, false
+	}
+	floats := make([]float64, n)
+	for i := range floats {
+		if t == Float32 {
+			floats[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(v.raw[12+4*i:])))
+		} else {
+			floats[i] = math.Float64frombits(binary.LittleEndian.Uint64(v.raw[12+8*i:]))
+		}
+	}
+	return floats, true
+}
+
 // integer reads a number of an integer type from the start of p.
 func (t ValueType) integer(p []byte) (int64, bool) {
 	switch t {
@@ -200,6 +217,40 @@ func OfInt32s(ints []int32) Value {
 	}
 	return Value{Array, raw}
 }
+
+// OfBools makes an array of type Bool.
+func OfBools(list []bool) Value {
+	raw := appendArray(Bool, len(list))
+	for _, b := range list {
+		raw = append(raw, OfBool(b).raw...)
+	}
+	return Value{Array, raw}
+}
+
+// OfFloat32s makes an array of type Float32.
+func OfFloat32s(floats []float64) Value {
+	raw := appendArray(Float32, len(floats))
+	for _, x := range floats {
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(x)))
+	}
+	return Value{Array, raw}
+}
+
+// Bools returns the elements of an array of type Bool, and false for other values.
+func (v Value) Bools() ([]bool, bool) {
+	t, n, ok := v.Elements()
+	if !ok || t != Bool {
+		return nil, false
+	}
+	list := make([]bool, n)
+	for i := range list {
+		list[i] = v.raw[12+i] == 1
+	}
+	return list, true
+}
+
+// OfBytes makes an array of type Uint8.
+func OfBytes(p []byte) Value { return Value{Array, append(appendArray(Uint8, len(p)), p...)} }
 
 func appendArray(t ValueType, n int) []byte {
 	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint32(nil, uint32(t)), uint64(n))

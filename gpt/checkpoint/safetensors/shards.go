@@ -72,6 +72,19 @@ func openIndex(fsys fs.FS, dir, name string) (*File, error) {
 	return openShards(fsys, dir, index, weightMap)
 }
 
+// IndexedFiles returns the names of the shards that an index, whose content text is, names,
+// each once. Errors call the index by its name.
+func IndexedFiles(text []byte, index string) ([]string, error) {
+	if len(text) > maxHeader {
+		return nil, &FormatError{File: index, Problem: "too long", Found: fmt.Sprintf("%d bytes", len(text)), Expected: fmt.Sprintf("at most %d", maxHeader)}
+	}
+	weightMap, err := parseIndex(text, index)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Compact(slices.Sorted(maps.Values(weightMap))), nil
+}
+
 // parseIndex returns the weight_map of an index: the shard of each tensor.
 func parseIndex(text []byte, index string) (map[string]string, error) {
 	weightMap := map[string]string{}

@@ -13,23 +13,35 @@ import (
 // lanes divides the number of logits that assembly takes. Those that are left are for Go.
 const lanes = 16
 
+// block is how many logits are passed over at once where one of them is looked for then.
+const block = 1024
+
 // Largest is the index of the largest of x, the first if there are several. ok is false if one is NaN or +∞.
 func Largest(x []float32) (index int, ok bool) {
-	n, largest := 0, float32(math.Inf(-1))
-	if whole := len(x) &^ (lanes - 1); use != nil && whole > 0 {
-		v, bad := use.largest(&x[0], whole)
-		if bad != 0 {
-			return 0, false
+	at, largest := 0, float32(math.Inf(-1)) // of the first block that has it
+	n := 0
+	if use != nil {
+		for whole := len(x) &^ (lanes - 1); n < whole; {
+			size := min(block, whole-n)
+			v, bad := use.largest(&x[n], size)
+			if bad != 0 {
+				return 0, false
+			}
+			if v > largest {
+				at, largest = n, v
+			}
+			n += size
 		}
-		n, largest = whole, v
 	}
-	for _, v := range x[n:] {
+	for i, v := range x[n:] {
 		if v-v != 0 && !math.IsInf(float64(v), -1) {
 			return 0, false
 		}
-		largest = max(largest, v)
+		if v > largest {
+			at, largest = n+i, v
+		}
 	}
-	return slices.Index(x, largest), true
+	return at + slices.Index(x[at:], largest), true
 }
 
 // ExpSum is the sum of exp(v − best) over x, of which best is the largest, within 10⁻¹³ of it.

@@ -17,7 +17,7 @@ func llamaPeer(at Places) Peer {
 		Name:     "node-llama-cpp",
 		Programs: func(gpu string) ([]Program, error) { return llamaPrograms(at.Llama, gpu) },
 		DTypes: func(string) []backend.DType {
-			return backend.DTypes(backend.Weights)
+			return backend.DTypes(backend.Targets)
 		},
 		// Its threads wait for one another by spinning. Where others use the
 		// machine, if only a little, it may be faster with a core to spare.

@@ -58,11 +58,12 @@ func Command() cli.Command {
 var foreign = cli.Foreign(map[string]string{
 	"--device":      "-dev",
 	"--cache-type":  "-ctk -ctv --cache-type-k --cache-type-v",
-	"--model":       "--model-path --model-name-or-path",
+	"--model":       "--model-path --model-name-or-path -hf --hf-repo",
 	"--repetitions": "--reps --iterations",
 	"--parallel":    "-npl -np --n-parallel --sequences",
 	"--backend=cpu": "--cpu --no-cuda --use-cpu",
-	cli.NoFetch:     "-hf --hf-repo -hff --hf-file -hft --hf-token",
+	cli.HubToken:    "-hft --hf-token",
+	"name the file behind the model: -m org/name:file": "-hff --hf-file",
 	"the whole model is on one device, and how it runs there is chosen by itself: leave it out": "-ngl --n-gpu-layers --gpu-layers -fa --flash-attn -ub --ubatch-size" +
 		" --batch-size -sm --split-mode -mg --main-gpu -ts --tensor-split -nkvo --no-kv-offload -mmp --mmap -ot --override-tensor -embd --embeddings -rpc --rpc" +
 		" --numa --prio --poll --delay -C --cpu-mask --cpu-strict --no-op-offload -nopo -ncmoe --n-cpu-moe --compile",

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"os"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 // modelFlags choose what to measure.
 type modelFlags struct {
-	Model []string `short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, or GGUF files (default: the embedded model, ${embedded})."`
+	Model []string `short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, GGUF files, or models of Hugging Face's hub, org/name[:file or quantisation][@revision] (default: the embedded model, ${embedded})."`
 	Shape []string `placeholder:"NAME" help:"Models of these shapes with random weights: ${shapes}."`
 	DType []string `name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights}; several for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
 }
@@ -28,7 +29,7 @@ func (f cacheFlag) cache() backend.DType {
 	return d
 }
 
-func (f *modelFlags) models() (list []bench.Model, err error) {
+func (f *modelFlags) models(ctx context.Context) (list []bench.Model, err error) {
 	defer func() {
 		for i, m := range list {
 			if err == nil && slices.ContainsFunc(list[:i], func(o bench.Model) bool { return o.Name == m.Name }) {
@@ -41,9 +42,16 @@ func (f *modelFlags) models() (list []bench.Model, err error) {
 		return []bench.Model{m}, err
 	}
 	for _, dir := range f.Model {
-		m, err := bench.Checkpoint(dir)
+		path, err := cli.Local(ctx, dir, os.Stderr)
 		if err != nil {
 			return nil, err
+		}
+		m, err := bench.Checkpoint(path)
+		if err != nil {
+			return nil, err
+		}
+		if path != dir { // it ends in a commit
+			m.Name = dir
 		}
 		cli.Tell(os.Stderr, m.Notes)
 		list = append(list, m)
@@ -66,14 +74,14 @@ func (f *modelFlags) dtypes() (list []backend.DType, err error) {
 	if slices.Contains(f.DType, "auto") {
 		return nil, cli.Usagef("--dtype=%s: auto, which is one of the others, goes alone", strings.Join(f.DType, ","))
 	}
-	return parseDTypes(f.DType, ", or auto")
+	return parseDTypes(f.DType, backend.Targets, ", or auto")
 }
 
-// parseDTypes reads types of matrices, each of which may be there once: two
+// parseDTypes reads types of a role, each of which may be there once: two
 // results of one type could not be told apart. more is what else there might be.
-func parseDTypes(names []string, more string) (list []backend.DType, err error) {
+func parseDTypes(names []string, role backend.Role, more string) (list []backend.DType, err error) {
 	for _, name := range names {
-		d, err := backend.ParseDType(name, backend.Weights)
+		d, err := backend.ParseDType(name, role)
 		if err != nil {
 			return nil, cli.Usagef("--dtype=%s: %w%s", name, err, more)
 		}

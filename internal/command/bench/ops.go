@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"caldera/backend"
 	"caldera/gpt/model"
 	"caldera/internal/bench"
 	"caldera/internal/bench/result"
@@ -15,7 +16,7 @@ type opsCommand struct {
 	hardwareFlags `group:"Hardware"`
 
 	Shape       string   `group:"Test" default:"gpt2" placeholder:"NAME" help:"Take ops at the sizes of a model: ${shapes} (${default})."`
-	DType       []string `group:"Test" name:"dtype" default:"${dtypes}" placeholder:"TYPE" help:"With matrices, tables and caches of these types (${default})."`
+	DType       []string `group:"Test" name:"dtype" default:"${types}" placeholder:"TYPE" help:"With matrices, tables and caches of these types (${default})."`
 	Op          []string `group:"Test" placeholder:"NAME" help:"Only these ops: ${ops}."`
 	repetitions `group:"Test"`
 	Ceilings    bool `group:"Test" default:"true" negatable:"" help:"Measure the device's copy bandwidth and arithmetic peak, too, and each op's share of them; slow on software drivers."`
@@ -32,7 +33,7 @@ func (f *opsCommand) Run(ctx context.Context) error {
 		if shape, err = model.Shape(f.Shape); err != nil {
 			return cli.Usagef("--shape=%s: %w", f.Shape, err)
 		}
-		if o.DTypes, err = parseDTypes(f.DType, ""); err != nil {
+		if o.DTypes, err = parseDTypes(f.DType, backend.Weights, ""); err != nil {
 			return err
 		}
 		for _, name := range f.Op {

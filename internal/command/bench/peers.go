@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"caldera/backend"
 	"caldera/backend/cpu"
 	"caldera/internal/bench"
 	"caldera/internal/bench/peer"
@@ -49,10 +50,10 @@ func (f *peersCommand) Run(ctx context.Context) error {
 		if len(f.Model)+len(f.Shape) == 0 {
 			flags.Shape = []string{"gpt2"}
 		}
-		if j.dtypes, err = parseDTypes(f.DType, ""); err != nil {
+		if j.dtypes, err = parseDTypes(f.DType, backend.Targets, ""); err != nil {
 			return err
 		}
-		if j.models, err = flags.models(); err != nil {
+		if j.models, err = flags.models(ctx); err != nil {
 			return err
 		}
 		for _, m := range j.models {

@@ -17,7 +17,7 @@ const maxText = 1 << 30
 type perplexityCommand struct {
 	hardwareFlags `group:"Hardware"`
 
-	Model []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout or GGUF files (default: the embedded model, ${embedded})."`
+	Model []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, GGUF files, or models of Hugging Face's hub (default: the embedded model, ${embedded})."`
 	DType []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights}; several for one after the other (auto: as the checkpoint stores them)."`
 
 	File      string `group:"Test" short:"f" placeholder:"FILE" help:"The text, which must be given; - for standard input."`
@@ -38,7 +38,7 @@ func (f *perplexityCommand) Run(ctx context.Context) error {
 	o := bench.PerplexityOptions{Window: f.CtxSize, Windows: f.Windows, File: f.File}
 	prepare := func(j *job) (err error) {
 		j.options.Cache, j.options.Activations = f.cache(), f.Activation()
-		if err := f.check(j); err != nil {
+		if err := f.check(ctx, j); err != nil {
 			return err
 		}
 		if save, err = create("--save", f.Save); err != nil {
@@ -80,7 +80,7 @@ func (f *perplexityCommand) Run(ctx context.Context) error {
 }
 
 // check checks all flags but those that name files.
-func (f *perplexityCommand) check(j *job) (err error) {
+func (f *perplexityCommand) check(ctx context.Context, j *job) (err error) {
 	if f.File == "" {
 		return cli.Usagef("--file is missing: expected the path of a text, or - for standard input")
 	}
@@ -88,7 +88,7 @@ func (f *perplexityCommand) check(j *job) (err error) {
 		return cli.Usagef("-c %d --windows=%d: expected numbers above 0", f.CtxSize, f.Windows)
 	}
 	flags := modelFlags{Model: f.Model, DType: f.DType}
-	if j.models, err = flags.models(); err != nil {
+	if j.models, err = flags.models(ctx); err != nil {
 		return err
 	}
 	for _, m := range j.models {

@@ -35,7 +35,7 @@ func (f *runCommand) Run(ctx context.Context) error {
 		if j.dtypes, err = f.dtypes(); err != nil {
 			return err
 		}
-		if j.models, err = f.models(); err != nil {
+		if j.models, err = f.models(ctx); err != nil {
 			return err
 		}
 		if profile.tests, err = tests(j.models, f.Prompt, f.Gen, f.Depth, f.Parallel); err != nil {

@@ -21,7 +21,7 @@ func (f *startupCommand) Run(ctx context.Context) error {
 		if j.dtypes, err = f.dtypes(); err != nil {
 			return err
 		}
-		j.models, err = f.models()
+		j.models, err = f.models(ctx)
 		return err
 	}
 	return f.hardwareFlags.run(ctx, &f.outputFlags, f.repetitions, prepare, func(p piece) ([]result.Record, error) {

@@ -49,7 +49,7 @@ func (f *trainCommand) Run(ctx context.Context) error {
 		if o.Peers, err = peer.FindTrainers(f.Peer, peer.Places{Python: f.Python}); err != nil {
 			return cli.Usagef("--peer: %w", err)
 		}
-		if j.models, err = (&modelFlags{Model: f.Model, Shape: f.shapes()}).models(); err != nil {
+		if j.models, err = (&modelFlags{Model: f.Model, Shape: f.shapes()}).models(ctx); err != nil {
 			return err
 		}
 		if j.dtypes, err = f.dtypes(); err != nil {
@@ -87,7 +87,7 @@ func (f *trainCommand) shapes() []string {
 }
 
 func (f *trainCommand) dtypes() ([]backend.DType, error) {
-	dtypes, err := parseDTypes(f.DType, "")
+	dtypes, err := parseDTypes(f.DType, backend.Targets, "")
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func (f *tuneCommand) Run(ctx context.Context) error {
 		return err
 	}
 	if !f.Show && !f.Reset {
-		if models, err = f.models(); err != nil {
+		if models, err = f.models(ctx); err != nil {
 			return err
 		}
 	}

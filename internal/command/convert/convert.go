@@ -22,9 +22,9 @@ import (
 )
 
 type flags struct {
-	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout, a GGUF file, or the folder of a training run (default: the embedded model, ${embedded})."`
+	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout, a GGUF file, the folder of a training run, or a model of Hugging Face's hub, org/name[:file or quantisation][@revision] (default: the embedded model, ${embedded})."`
 	To     string `enum:"auto,gguf,safetensors" default:"auto" placeholder:"FORMAT" help:"gguf: one file, for llama.cpp and ollama. safetensors: a directory in Hugging Face's layout. auto: gguf where the output's name ends in .gguf, else safetensors (${default})."`
-	DType  string `name:"dtype" aliases:"outtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Store matrices as one of ${plain} or, in GGUF, of ${blocks}: blocks of 8 or 4 bits a weight (auto: as they are)."`
+	DType  string `name:"dtype" aliases:"outtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Store matrices as one of ${plain} or, in GGUF, of ${blocks}: blocks of 8 to 4 bits a weight, of which q5_k_m and q4_k_m give more to matrices that matter more (auto: as they are)."`
 	Output string `short:"o" aliases:"outfile" required:"" placeholder:"PATH" help:"The file, or the directory, to write."`
 	Force  bool   `help:"Replace the output if it is there."`
 }
@@ -41,14 +41,13 @@ func Command() cli.Command {
 // foreign are flags of llama.cpp's and Hugging Face's converters that have another
 // name here, or none.
 var foreign = cli.Foreign(map[string]string{
-	"--model":     "--model-path --model-name-or-path --model-dir --input --input-dir --checkpoint --ckpt",
+	"--model":     "--model-path --model-name-or-path --model-dir --input --input-dir --checkpoint --ckpt --remote --repo-id -hf --hf-repo",
 	"--output":    "--output-file --output-dir --out --out-dir --save-directory",
 	"--to":        "--format --output-format",
 	"--dtype":     "--quantize --quantization --quant --ftype --type --torch-dtype -q",
 	"--dtype=f16": "--fp16 --half",
 	"--force":     "--overwrite --overwrite-output-dir -y --yes",
 	cli.Automatic: "--use-temp-file --no-lazy --pure --allow-requantize --leave-output-tensor --threads --verbose --safe-serialization",
-	cli.NoFetch:   "--remote --repo-id -hf --hf-repo",
 	"the whole model is written to one file: leave it out": "--split-max-size --split-max-tensors --max-shard-size --vocab-only --no-tensor-first-split --bigendian",
 })
 
@@ -56,7 +55,7 @@ var foreign = cli.Foreign(map[string]string{
 func (f *flags) Run(ctx context.Context) (err error) {
 	o := checkpoint.SaveOptions{}
 	if f.DType != "auto" {
-		if o.DType, err = backend.ParseDType(f.DType, backend.Weights); err != nil {
+		if o.DType, err = backend.ParseDType(f.DType, backend.Targets); err != nil {
 			return cli.UsageError{Err: err}
 		}
 	}
@@ -69,7 +68,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if err := f.free(); err != nil {
 		return err
 	}
-	c, err := cli.ModelFlags{Model: f.Model}.Open(os.Stderr)
+	c, err := cli.ModelFlags{Model: f.Model}.Open(ctx, os.Stderr)
 	if err != nil {
 		return err
 	}

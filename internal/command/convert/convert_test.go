@@ -162,7 +162,7 @@ func TestFailures(t *testing.T) {
 		{"missing file", []string{"-m", "/nonexistent.gguf"}, []string{"/nonexistent.gguf", "no such file"}},
 		{"empty directory", []string{"-m", t.TempDir()}, []string{"config.json"}},
 		{"another file", []string{"-m", file("weights.txt", []byte("text"))}, []string{"weights.txt", `begins with "text"`, "or a GGUF file"}},
-		{"a name of Hugging Face's", []string{"-m", "openai-community/gpt2"}, []string{"no such file or directory", "hf download openai-community/gpt2"}},
+		{"a name of Hugging Face's", []string{"-m", "openai-community/gpt2"}, []string{"openai-community/gpt2 is not in the cache", "HF_HUB_OFFLINE"}},
 		{"pickle", []string{"-m", file("pytorch_model.bin", []byte("\x80\x02"))}, []string{"PyTorch", "save_pretrained"}},
 		{"empty", []string{"-m", file("empty.gguf", nil)}, []string{"empty.gguf", "the file is empty"}},
 		{"truncated in the head", []string{"-m", file("head.gguf", whole[:1000])}, []string{"head.gguf", "truncated"}},

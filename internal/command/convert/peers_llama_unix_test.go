@@ -14,6 +14,7 @@ import (
 	"slices"
 	"testing"
 
+	"caldera/backend"
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/gpttest"
@@ -37,6 +38,8 @@ var llamaShapes = []llamaShape{
 		scaling: map[string]any{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}},
 	{name: "linear", heads: 4, kvHeads: 4, headSize: 24, width: 64, inner: 128, biases: true, theta: 10000,
 		scaling: map[string]any{"rope_type": "linear", "factor": 4.0}},
+	// All rows are whole blocks of every type.
+	{name: "wide", heads: 4, kvHeads: 2, headSize: 64, width: 256, inner: 512, tied: true, theta: 10000},
 	// Most rows are not whole blocks.
 	{name: "odd", heads: 6, kvHeads: 2, headSize: 10, width: 52, inner: 96, theta: 10000},
 }
@@ -119,7 +122,7 @@ func (s llamaShape) write(t *testing.T) (dir string) {
 
 // llamaNoise is peerCase's, by dtype. There is no table for SiLU in llama.cpp, so
 // that in f32 nothing but the order of sums differs.
-var llamaNoise = map[string]float64{"f32": 5e-5, "f16": 0.03, "bf16": 0.2, "q8_0": 0.6, "q4_0": 0.6}
+var llamaNoise = map[string]float64{"f32": 5e-5, "f16": 0.03, "bf16": 0.2, "q8_0": 0.6, "q4_0": 0.6, "q6_k": 0.6, "q5_k_m": 0.6, "q4_k_m": 0.6}
 
 // TestPeersLlama is TestPeers for models of the family llama.
 func TestPeersLlama(t *testing.T) {
@@ -134,6 +137,20 @@ func TestPeersLlama(t *testing.T) {
 					c.exact, c.others = texts, nil
 				}
 				c.run(t, library)
+			})
+		}
+	}
+}
+
+// TestPeersTypes is TestPeersLlama for the types of weights that are read, and that convert does not offer.
+func TestPeersTypes(t *testing.T) {
+	library := llama(t)
+	wide := slices.IndexFunc(llamaShapes, func(s llamaShape) bool { return s.name == "wide" })
+	dir := llamaShapes[wide].write(t)
+	for _, d := range backend.QuantizedDTypes() {
+		if !d.Is(backend.Targets) {
+			t.Run(d.String(), func(t *testing.T) {
+				peerCase{model: dir, dtype: d.String(), noise: 0.6, others: []string{prompt, "Elizabeth was"}}.run(t, library)
 			})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 
+	"caldera/backend"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/commandtest"
 	"caldera/models"
@@ -130,6 +133,9 @@ var peerCases = []peerCase{
 	{"", "q4_0", 0.12,
 		[]string{emma},
 		[]string{prompt, "Elizabeth was", "Captain Wentworth"}},
+	{"", "q6_k", 0.1, nil, []string{prompt, "Elizabeth was", emma}},
+	{"", "q5_k_m", 0.12, nil, []string{prompt, "Elizabeth was", emma}},
+	{"", "q4_k_m", 0.12, nil, []string{prompt, "Elizabeth was", emma}},
 }
 
 const emma = "Emma Woodhouse, handsome, clever, and rich"
@@ -158,7 +164,21 @@ func (c peerCase) run(t *testing.T, library string) {
 	if c.model != "" {
 		args = append(args, "--model="+c.model)
 	}
-	convert(t, args...)
+	d, err := backend.ParseDType(c.dtype, backend.Weights|backend.Targets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Is(backend.Targets) {
+		convert(t, args...)
+	} else {
+		m, err := checkpoint.Open(c.model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(m.SaveGGUF(t.Context(), path, checkpoint.SaveOptions{DType: d}), m.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r := request{Library: library, Model: path, N: peerTokens, Never: []int{2047}}
 	r.Texts = slices.Concat(c.exact, c.others, peerTexts)
 	var ours []generated

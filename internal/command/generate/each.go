@@ -63,7 +63,7 @@ func (e *each) use(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) 
 func (e *each) measure(ctx context.Context, c model.Config, t *tokenizer.Tokenizer) error {
 	e.batch.Context = contextOf(e.flags, c)
 	e.longest = e.batch.Context
-	e.prompts.prepare(e.Prompt, c, t, e.batch.Context)
+	e.prompts.prepare(ctx, e.Prompt, c, t, e.batch.Context)
 	reading := newProgress(0)
 	defer reading.end()
 	s, known, err := e.prompts.size(ctx, reading)
@@ -239,6 +239,10 @@ func (q *queue) begin(x prompt) error {
 	}
 	r := &result{Line: x.line, ID: x.id, Prompt: x.text, PromptIDs: x.ids, Seed: o.Seed, generated: newGenerated(q.loaded.tokenizer)}
 	if r.writer, err = q.newWriter(io.Discard, q.loaded.tokenizer, &r.generated); err != nil {
+		s.End()
+		return err
+	}
+	if err := r.writer.prompt(x.ids, q.loaded.model.Config, true); err != nil {
 		s.End()
 		return err
 	}

@@ -22,12 +22,16 @@ import (
 )
 
 type flags struct {
-	cli.Hardware   `group:"Hardware"`
-	cli.ModelFlags `group:"Model"`
-	Prompt         cli.Prompt   `embed:"" group:"Prompt"`
-	Prompts        *string      `xor:"prompt" group:"Prompt" placeholder:"FILE" help:"Answer many prompts: a file, - for standard input, with one in each line. Blank lines are skipped. In a file that ends in .jsonl a line is a JSON string, or an object with a prompt, text or ids, and perhaps an id, which comes back. The results are JSON objects, a line each, in the order in which they end; that of line L has seed S + L - 1."`
-	Hide           bool         `name:"no-display-prompt" group:"Prompt" help:"Print what is generated, without the prompt before it."`
-	Sampling       cli.Sampling `embed:"" group:"Sampling"`
+	cli.Hardware     `group:"Hardware"`
+	cli.ModelFlags   `group:"Model"`
+	Prompt           cli.Prompt `embed:"" group:"Prompt"`
+	Prompts          *string    `xor:"prompt" group:"Prompt" placeholder:"FILE" help:"Answer many prompts: a file, - for standard input, with one in each line. Blank lines are skipped. In a file that ends in .jsonl a line is a JSON string, or an object with a prompt, text or ids, and perhaps an id, which comes back. The results are JSON objects, a line each, in the order in which they end; that of line L has seed S + L - 1."`
+	Chat             bool       `group:"Chat" help:"Take the prompt as a message, in the model's chat template, and print its answer. For a conversation see caldera chat."`
+	System           string     `group:"Chat" aliases:"system-prompt" empty:"" placeholder:"TEXT" help:"With --chat: what the system says before the message."`
+	cli.ChatTemplate `group:"Chat"`
+	cli.Thinking     `group:"Chat"`
+	Hide             bool         `name:"no-display-prompt" group:"Prompt" help:"Print what is generated, without the prompt before it."`
+	Sampling         cli.Sampling `embed:"" group:"Sampling"`
 
 	Predict   int    `short:"n" aliases:"n-predict,num-predict,max-tokens,max-new-tokens" default:"128" placeholder:"N" help:"How many tokens to generate; -1: until the model ends the text (${default})."`
 	CtxSize   int    `short:"c" aliases:"n-ctx,num-ctx,context" placeholder:"N" help:"Positions that the context holds (default: as many as the model can). When it is full the older half leaves it."`
@@ -74,6 +78,12 @@ func (f *flags) options() (gpt.Options, error) {
 	if f.LogProbs < 0 || f.LogProbs > maxLogProbs {
 		return gpt.Options{}, cli.Usagef("--logprobs=%d: expected 0 to %d", f.LogProbs, maxLogProbs)
 	}
+	if !f.Chat && (f.System != "" || f.ChatTemplate.ChatTemplate != "" || f.Thinking.Thinking != "auto") {
+		return gpt.Options{}, cli.Usagef("--system, --chat-template and --thinking go with --chat")
+	}
+	if f.Chat && f.Prompt.Tokens != nil {
+		return gpt.Options{}, cli.Usagef("--chat with --tokens: a message is text; give it with -p, -f or standard input")
+	}
 	if err := f.checkDraft(); err != nil {
 		return gpt.Options{}, err
 	}
@@ -101,7 +111,7 @@ var foreign = cli.Foreign(map[string]string{
 	"--predict":      "--length --max-completion-tokens --num-tokens --tokens-predict",
 	"--ctx-size":     "--context-length --context-size --max-context",
 	"--threads":      "--num-thread",
-	"--model":        "--model-path --model-name-or-path --model-dir --ckpt --checkpoint",
+	"--model":        "--model-path --model-name-or-path --model-dir --ckpt --checkpoint -hf --hf-repo -mu --model-url",
 	"--prompt":       "--start --input --text",
 	"--prompts":      "--prompts-file --prompt-list",
 	"--draft":        "-md --draft-model --assistant-model --speculative-model --spec-model",
@@ -120,9 +130,12 @@ var foreign = cli.Foreign(map[string]string{
 		" -nkvo --no-kv-offload -kvu --numa --jinja -no-perf --no-perf --prio --poll --keepalive --nowordwrap --use-cache --num-batch --num-keep --compile",
 	"how many guesses pay is found out while the text comes: see --draft-max": "--draft-min --draft-p-min --draft-p-split --spec-draft-n-min --spec-draft-p-min",
 	"a draft model computes where the model does, with its context":           "-devd --device-draft -cd --ctx-size-draft -ngld --gpu-layers-draft --n-gpu-layers-draft -td --threads-draft",
-	cli.NoFetch: "-hf --hf-repo -hff --hf-file -hft --hf-token -mu --model-url",
-	"a text is continued, there is no chat: give it with -p, -f or standard input": "-i --interactive --interactive-first -cnv --conversation" +
-		" -no-cnv --no-conversation -st --single-turn -sys --system-prompt --system --chat-template --instruct --in-prefix --in-suffix",
+	cli.HubToken: "-hft --hf-token",
+	"name the file behind the model: -m org/name:file": "-hff --hf-file",
+	"--system": "-sys",
+	"--chat":   "-st --single-turn",
+	"caldera chat has conversations; --chat takes the prompt as one message": "-i --interactive --interactive-first -cnv --conversation --instruct",
+	"a prompt without --chat is continued as it is: leave it out":            "-no-cnv --no-conversation --in-prefix --in-suffix",
 	"there is no such sampler: see --temp, --top-k, --top-p, --min-p and --repeat-penalty": "--mirostat --mirostat-lr --mirostat-ent --mirostat-eta" +
 		" --mirostat-tau --typical --typical-p --tfs-z --tfs --dynatemp-range --dynatemp-exp --xtc-probability --xtc-threshold --dry-multiplier --top-n-sigma" +
 		" --presence-penalty --frequency-penalty --num-beams --grammar --grammar-file --json-schema --logit-bias --samplers --sampling-seq --penalize-nl" +

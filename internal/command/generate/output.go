@@ -19,13 +19,14 @@ import (
 // writer writes text as it comes, never half a character, and ends it at a stop
 // text. Without a tokenizer it writes ids.
 type writer struct {
-	out     io.Writer
-	decoder *tokenizer.Decoder // nil without a tokenizer
-	stopper *gpt.Stopper
-	stream  bool // a JSON object a token
-	answer  *int // whose tokens these are, in the stream; nil where there is one answer
-	quiet   bool // print no text
-	faint   bool // the prompt
+	out       io.Writer
+	tokenizer *tokenizer.Tokenizer // nil for none
+	decoder   *tokenizer.Decoder   // nil without a tokenizer
+	stopper   *gpt.Stopper
+	stream    bool // a JSON object a token
+	answer    *int // whose tokens these are, in the stream; nil where there is one answer
+	quiet     bool // print no text
+	faint     bool // the prompt
 
 	text    strings.Builder // what was generated, to be reported
 	stopped bool            // at a stop text
@@ -39,7 +40,7 @@ const faint, normal = "\x1b[2m", "\x1b[22m"
 
 // newWriter returns a writer of what r reports. Its text goes nowhere if it is quiet.
 func (f *flags) newWriter(out io.Writer, t *tokenizer.Tokenizer, r *generated) (*writer, error) {
-	w := &writer{out: out, stream: f.JSONStream, quiet: f.quiet(), faint: f.colored(), report: r}
+	w := &writer{out: out, stream: f.JSONStream, quiet: f.quiet(), faint: f.colored(), report: r, tokenizer: t}
 	if t != nil {
 		w.decoder, w.prefix = t.NewDecoder(), t.Prefix()
 	} else if len(f.Stop) > 0 {
@@ -61,15 +62,20 @@ func (f *flags) colored() bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stdout.Fd()))
 }
 
-// prompt prints what is continued. In a text the tokens that begin it are not shown.
-func (w *writer) prompt(ids []int, c model.Config) error {
-	if w.quiet {
-		return nil
-	}
+// prompt prints what is continued, unless it is hidden. In a text the tokens that begin
+// it are not shown. A text that continues a hidden one keeps the space before its first
+// token.
+func (w *writer) prompt(ids []int, c model.Config, hidden bool) error {
 	if n := len(w.prefix); n > 0 && n <= len(ids) && slices.Equal(ids[:n], w.prefix) {
 		ids = ids[n:]
 	} else if w.decoder != nil && len(c.BOS) > 0 && ids[0] == c.BOS[0] {
 		ids = ids[1:]
+	}
+	if w.quiet || hidden {
+		if w.decoder != nil && len(ids) > 0 {
+			w.decoder = w.tokenizer.NewDecoder(tokenizer.Continued)
+		}
+		return nil
 	}
 	var text strings.Builder
 	for i, id := range ids {

@@ -148,10 +148,8 @@ func (s *several) newAnswers(l loaded) (*answers, error) {
 			return nil, err
 		}
 		a.writer.answer = &i
-		if !s.Hide {
-			if err := a.writer.prompt(s.ids, l.model.Config); err != nil {
-				return nil, err
-			}
+		if err := a.writer.prompt(s.ids, l.model.Config, s.Hide); err != nil {
+			return nil, err
 		}
 		p.all = append(p.all, a)
 		p.report.Answers = append(p.report.Answers, &a.answerReport)

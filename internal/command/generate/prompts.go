@@ -61,14 +61,14 @@ func openPrompts(path string) (*prompts, error) {
 
 // prepare is called before prompts are read: they are for a model with a context of so
 // many positions.
-func (p *prompts) prepare(f cli.Prompt, c model.Config, t *tokenizer.Tokenizer, context int) {
+func (p *prompts) prepare(ctx context.Context, f cli.Prompt, c model.Config, t *tokenizer.Tokenizer, context int) {
 	p.room = gpt.Room{Size: context, Model: c.Context}
 	p.known = cli.Known(c, t)
 	p.encode = func(text string) ([]int, error) {
 		if t == nil && text != "" {
 			return nil, errors.New("the checkpoint has no tokenizer that can be read: give token ids, in a file that ends in .jsonl")
 		}
-		ids, err := f.Encode(text, c, t, p.room)
+		ids, err := f.Encode(ctx, text, c, t, p.room)
 		if err != nil && text == "" {
 			return nil, errors.New("the prompt is empty, and this model has no token that begins a text")
 		}

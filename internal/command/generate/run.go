@@ -9,6 +9,8 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/chat"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
@@ -58,6 +60,9 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	if f.Chat {
+		chat.AddEnds(m, t)
+	}
 	if t != nil {
 		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
@@ -66,6 +71,14 @@ func (f *flags) Run(ctx context.Context) (err error) {
 
 // load loads the model.
 func (f *flags) load(ctx context.Context, b backend.Backend, mode mode) (*model.Model, *tokenizer.Tokenizer, error) {
+	if f.Chat {
+		f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) error {
+			template, err := f.ChatTemplate.Read(ctx, c, "leave --chat out")
+			f.Prompt.Chat = &cli.ChatPrompt{Template: template, System: f.System, Thinking: f.Thinking.Setting()}
+			return err
+		}
+		f.Hide = true // what the template writes
+	}
 	for {
 		m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
 			if f.CtxSize > c.Context {
@@ -134,10 +147,8 @@ func (o *one) run(ctx context.Context, l loaded) (err error) {
 	if err != nil {
 		return err
 	}
-	if !o.Hide {
-		if err := w.prompt(o.ids, l.model.Config); err != nil {
-			return err
-		}
+	if err := w.prompt(o.ids, l.model.Config, o.Hide); err != nil {
+		return err
 	}
 	err = generate(ctx, s, o.ids, l.options, w, &r.generated)
 	also := func(e error) {

@@ -249,10 +249,9 @@ func TestSpellings(t *testing.T) {
 	for args, part := range map[string]string{
 		"-ngl 99":            "--backend and --device",
 		"--n-gpu-layers=99":  "-ngl", // any of its names
-		"-hf openai/gpt2":    "download",
 		"--mirostat 2":       "--top-p",
 		"--flash-attn":       "leave it out",
-		"-cnv":               "no chat",
+		"-cnv":               "caldera chat",
 		"--predictt 3":       "did you mean \"--predict\"",
 		"-n 3 -- -ngl":       "", // text
 		"-p -ngl":            "-ngl",
@@ -268,6 +267,7 @@ func TestSpellings(t *testing.T) {
 			wantFailure(t, r, 2, "--n-gpu-layers", "--backend and --device")
 		}
 	}
+	wantFailure(t, run(t, command(t, "--backend=cpu", "-n", "1", "-hf", "openai/gpt2")), 1, "openai/gpt2 is not in the cache") // tests fetch nothing
 }
 
 // TestEmptyFlags gives each flag that takes text an empty one, as an unset

@@ -72,20 +72,20 @@ func (c *command[P, View]) Run(ctx context.Context) error { return c.ask(ctx, Vi
 // tallyCommand counts weights. It loads none, and needs no device.
 type tallyCommand struct {
 	outputFlags
-	Model  string     `short:"m" placeholder:"PATH" help:"Checkpoint (default: the embedded model, ${embedded})."`
+	Model  string     `short:"m" placeholder:"PATH" help:"Checkpoint, or a model of Hugging Face's hub (default: the embedded model, ${embedded})."`
 	Wide   cli.Wide   `help:"Write tables whole, however wide."`
 	Params view.Tally `embed:""`
 }
 
 // Run counts.
-func (c *tallyCommand) Run(context.Context) error {
+func (c *tallyCommand) Run(ctx context.Context) error {
 	if c.Model != "" && c.Params.Shape != "" {
 		return cli.Usagef("both --model=%s and --shape=%s: give one of them", c.Model, c.Params.Shape)
 	}
 	var config model.Config
 	flags := cli.ModelFlags{Model: c.Model}
 	if c.Params.Shape == "" {
-		checkpoint, err := flags.Open(stderr)
+		checkpoint, err := flags.Open(ctx, stderr)
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ type runCommand struct {
 }
 
 type modelFlags struct {
-	Init   string  `aliases:"init-from" default:"scratch" placeholder:"FROM" help:"Begin with random weights (scratch), go on with the newest checkpoint of --out_dir (resume), or fine-tune a checkpoint: a directory or GGUF file (${default})."`
+	Init   string  `aliases:"init-from" default:"scratch" placeholder:"FROM" help:"Begin with random weights (scratch), go on with the newest checkpoint of --out_dir (resume), or fine-tune a checkpoint: a directory, a GGUF file, or a model of Hugging Face's hub (${default})."`
 	Family *string `enum:"${families}" placeholder:"NAME" help:"Family of a new model: ${families} (gpt2)."`
 	NLayer *int    `name:"n-layer" placeholder:"N" help:"Blocks of a new model (4)."`
 	NHead  *int    `name:"n-head" placeholder:"N" help:"Attention heads of a block (4)."`
@@ -63,6 +63,7 @@ type job struct {
 	data      *train.Data
 	record    train.DataRecord
 	tokenizer *tokenizer.Tokenizer // nil where there are ids only
+	template  *checkpoint.ChatTemplate
 	progress  *progress
 }
 
@@ -91,7 +92,7 @@ func (f *runCommand) Run(ctx context.Context) (failed error) {
 			}
 		}()
 	}
-	if err := j.begin(); err != nil {
+	if err := j.begin(ctx); err != nil {
 		return err
 	}
 	b, _, err := f.Hardware.Open(os.Stderr)
@@ -112,6 +113,7 @@ func (f *runCommand) Run(ctx context.Context) (failed error) {
 		return err
 	}
 	defer g.Close()
+	g.ChatTemplate = j.template
 	return j.run(ctx, g)
 }
 
@@ -163,7 +165,7 @@ func (j *job) checkFree() error {
 }
 
 // begin opens what the run begins with, and settles the options.
-func (j *job) begin() (err error) {
+func (j *job) begin(ctx context.Context) (err error) {
 	switch j.Init {
 	case "":
 		return cli.Usagef("--init is empty: expected scratch, resume, or a checkpoint")
@@ -180,7 +182,7 @@ func (j *job) begin() (err error) {
 		j.init, err = checkpoint.Open(j.from)
 	default:
 		j.options = tuneOptions
-		j.init, err = cli.ModelFlags{Model: j.Init}.Open(os.Stderr)
+		j.init, err = cli.ModelFlags{Model: j.Init}.Open(ctx, os.Stderr)
 	}
 	if err != nil {
 		return err
@@ -197,10 +199,13 @@ func (j *job) begin() (err error) {
 	if err := j.checkPlot(); err != nil {
 		return err
 	}
-	if j.init != nil {
-		return j.checkFixed(j.init.Config)
+	if j.init == nil {
+		return nil
 	}
-	return nil
+	if t, err := j.init.ChatTemplate(); err == nil { // a model can be trained whose template is damaged
+		j.template = &t
+	}
+	return j.checkFixed(j.init.Config)
 }
 
 // checkPlot reports a picture that the run did not draw, unless it is to be

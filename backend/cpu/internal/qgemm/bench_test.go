@@ -2,7 +2,9 @@ package qgemm
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -10,7 +12,7 @@ import (
 func BenchmarkProduct(b *testing.B) {
 	used := Set()
 	defer Use(used)
-	for _, name := range []string{"q8_0", "q4_0"} {
+	for _, name := range slices.Sorted(maps.Keys(formats)) {
 		for _, n := range [][3]int{{1, 768, 100_000}, {4, 768, 100_000}, {8, 768, 3072}, {32, 768, 3072}, {512, 768, 3072}, {512, 3072, 768}} {
 			for _, set := range Sets() {
 				if set == "go" && n[0] != 32 {

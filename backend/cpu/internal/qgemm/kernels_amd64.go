@@ -296,16 +296,97 @@ func packQ8AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 func packQ4AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
+func packQ41AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ50AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ51AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ4KAVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ5KAVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ6KAVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packIQ4NLAVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packIQ4XSAVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packMXFP4AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
 func packQ8AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
 func packQ4AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
+func packQ41AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ50AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ51AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ4KAVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ5KAVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ6KAVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packIQ4NLAVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packIQ4XSAVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packMXFP4AVX512Few(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
 func packQ8AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
 func packQ4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ41AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ50AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ51AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ4KAVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ5KAVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packQ6KAVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packIQ4NLAVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packIQ4XSAVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func packMXFP4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
 func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)

@@ -88,8 +88,10 @@ func Sets() (names []string) {
 // Set names the instruction set that is used.
 func Set() string { return current.name }
 
-// Fast reports whether this processor has assembly that multiplies integers faster than f32.
-func (f *Format) Fast() bool { return current.fast != nil && current.fast(f) }
+// Fast reports whether this processor has assembly that packs the format and multiplies integers faster than f32.
+func (f *Format) Fast() bool {
+	return current.fast != nil && current.fast(f) && f.pack != nil && f.pack(current.name) != nil
+}
 
 // Use makes all products use one of Sets, until it is called again. It is for tests, while
 // nothing is multiplied.

@@ -11,27 +11,11 @@ import (
 	"github.com/x448/float16"
 )
 
-// The formats that are multiplied here are those of the package and three that are not in use,
-// which have what the others lack: minima, two scales for 32 weights, and blocks of 256.
+// The formats that are multiplied here are those of the package and one that is not in use,
+// which has what the others lack: two scales for 32 weights, and minima.
 var formats = map[string]*Format{
-	"q8_0": &Q8_0,
-	"q4_0": &Q4_0,
-	// As q4_1: a scale, a minimum, 32 numbers of four bits.
-	"minimum": {Len: 32, Bytes: 20, Group: 32, Min: true, Top: 15, Unpack: func(bytes []byte, scales, minima []float32, block []byte) {
-		scales[0], minima[0] = scaleOf(block), scaleOf(block[2:])
-		for i, b := range block[4:20] {
-			bytes[i], bytes[i+16] = b&15, b>>4
-		}
-	}},
-	// As q6_K: a scale, 16 factors of it, 256 numbers of which 32 is subtracted.
-	"two scales": {Len: 256, Bytes: 2 + 16 + 256, Group: 16, Offset: 32, Top: 63, Unpack: func(bytes []byte, scales, _ []float32, block []byte) {
-		for g, q := range block[2:18] {
-			scales[g] = scaleOf(block) * float32(int8(q))
-		}
-		for i, q := range block[18:274] {
-			bytes[i] = q & 63
-		}
-	}},
+	"q8_0": &Q8_0, "q4_0": &Q4_0, "q4_1": &Q4_1, "q5_0": &Q5_0, "q5_1": &Q5_1, "q4_k": &Q4_K, "q5_k": &Q5_K, "q6_k": &Q6_K,
+	"iq4_nl": &IQ4_NL, "iq4_xs": &IQ4_XS, "mxfp4": &MXFP4,
 	// As q2_K, with bytes of all sizes, so that AVX2 has no kernel.
 	"two scales and minima": {Len: 256, Bytes: 4 + 32 + 256, Group: 16, Min: true, Top: 255, Unpack: func(bytes []byte, scales, minima []float32, block []byte) {
 		for g := range 16 {
@@ -39,6 +23,17 @@ var formats = map[string]*Format{
 		}
 		copy(bytes, block[36:292])
 	}},
+}
+
+// setScale sets the f16 that multiplies all weights of a block, if the format has one.
+func setScale(f *Format, block []byte, bits uint16) {
+	switch f {
+	case &MXFP4:
+	case &Q6_K:
+		binary.LittleEndian.PutUint16(block[208:], bits)
+	default:
+		binary.LittleEndian.PutUint16(block, bits)
+	}
 }
 
 // randomWeights are rows of blocks of random bytes, whose scales are f16 of usual sizes.
@@ -54,7 +49,10 @@ func randomWeights(r *rand.Rand, f *Format, rows, in, gap int) (w []byte, stride
 	for o := range rows {
 		for b := 0; b < in; b += f.Len {
 			block := w[o*stride+b/f.Len*f.Bytes:]
-			binary.LittleEndian.PutUint16(block, uint16(float16.Fromfloat32(float32(r.NormFloat64()))))
+			setScale(f, block, uint16(float16.Fromfloat32(float32(r.NormFloat64()))))
+			if f == &MXFP4 {
+				block[0] = byte(124 + r.IntN(6))
+			}
 			if f.Min {
 				binary.LittleEndian.PutUint16(block[2:], uint16(float16.Fromfloat32(float32(r.NormFloat64()))))
 			}
@@ -222,10 +220,13 @@ func TestProducts(t *testing.T) {
 func TestNotFinite(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
 		for name, f := range formats {
+			if f == &MXFP4 {
+				continue // there is no such scale
+			}
 			const rows, in, out = 7, 512, 35
 			p := newProblem(rand.New(rand.NewPCG(5, 6)), f, rows, in, out)
-			binary.LittleEndian.PutUint16(p.w[17*p.stride:], 0x7c00)
-			binary.LittleEndian.PutUint16(p.w[34*p.stride:], 0xfe01)
+			setScale(f, p.w[17*p.stride:], 0x7c00)
+			setScale(f, p.w[34*p.stride:], 0xfe01)
 			nan := make([]float32, 32)
 			nan[5] = float32(math.NaN())
 			ToQ8A(p.xRow(5)[:q8aBytes], nan)
@@ -255,7 +256,10 @@ func TestLargest(t *testing.T) {
 				for i := range p.w[o*p.stride:][:p.stride] {
 					p.w[o*p.stride+i] = []byte{0x80, 0x7f, 0xff, 0}[o%4]
 				}
-				copy(p.w[o*p.stride:], scale)
+				setScale(f, p.w[o*p.stride:], 0x3c00)
+				if f == &MXFP4 {
+					p.w[o*p.stride] = 128
+				}
 			}
 			for r := range rows {
 				for range f.Len / 32 {

@@ -98,6 +98,33 @@ func packer(set string, wide, few, narrow packFunc) packFunc {
 
 func packQ8(set string) packFunc { return packer(set, packQ8AVX512, packQ8AVX512Few, packQ8AVXVNNI) }
 func packQ4(set string) packFunc { return packer(set, packQ4AVX512, packQ4AVX512Few, packQ4AVXVNNI) }
+func packQ41(set string) packFunc {
+	return packer(set, packQ41AVX512, packQ41AVX512Few, packQ41AVXVNNI)
+}
+func packQ50(set string) packFunc {
+	return packer(set, packQ50AVX512, packQ50AVX512Few, packQ50AVXVNNI)
+}
+func packQ51(set string) packFunc {
+	return packer(set, packQ51AVX512, packQ51AVX512Few, packQ51AVXVNNI)
+}
+func packQ4K(set string) packFunc {
+	return packer(set, packQ4KAVX512, packQ4KAVX512Few, packQ4KAVXVNNI)
+}
+func packQ5K(set string) packFunc {
+	return packer(set, packQ5KAVX512, packQ5KAVX512Few, packQ5KAVXVNNI)
+}
+func packQ6K(set string) packFunc {
+	return packer(set, packQ6KAVX512, packQ6KAVX512Few, packQ6KAVXVNNI)
+}
+func packIQ4NL(set string) packFunc {
+	return packer(set, packIQ4NLAVX512, packIQ4NLAVX512Few, packIQ4NLAVXVNNI)
+}
+func packIQ4XS(set string) packFunc {
+	return packer(set, packIQ4XSAVX512, packIQ4XSAVX512Few, packIQ4XSAVXVNNI)
+}
+func packMXFP4(set string) packFunc {
+	return packer(set, packMXFP4AVX512, packMXFP4AVX512Few, packMXFP4AVXVNNI)
+}
 
 func oneQ8(set string) (k oneKernel) {
 	switch set {

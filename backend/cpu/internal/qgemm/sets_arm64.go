@@ -118,3 +118,15 @@ func packQ4(set string) packFunc { return packer(set, packQ4DotProd, packQ4I8MM)
 
 func oneQ8(string) oneKernel { return oneKernel{} }
 func oneQ4(string) oneKernel { return oneKernel{} }
+
+// Other types are unpacked in Go.
+
+func packQ41(string) packFunc   { return nil }
+func packQ50(string) packFunc   { return nil }
+func packQ51(string) packFunc   { return nil }
+func packQ4K(string) packFunc   { return nil }
+func packQ5K(string) packFunc   { return nil }
+func packQ6K(string) packFunc   { return nil }
+func packIQ4NL(string) packFunc { return nil }
+func packIQ4XS(string) packFunc { return nil }
+func packMXFP4(string) packFunc { return nil }

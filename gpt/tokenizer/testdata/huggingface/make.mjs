@@ -33,6 +33,27 @@ const template = (single, special_tokens) => ({ type: "TemplateProcessing", sing
 const eotOf = { "<|endoftext|>": { id: "<|endoftext|>", ids: [next], tokens: ["<|endoftext|>"] } };
 const without = (...gone) => Object.fromEntries(Object.entries(vocab).filter(([name]) => !gone.includes(name)));
 
+// Patterns of published tokenizers, and a model whose tokens are texts.
+const blanks = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const llama3 = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" + blanks;
+const gpt4o = "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" + blanks;
+const steps = (...pretokenizers) => ({ pre_tokenizer: { type: "Sequence", pretokenizers } });
+const by = (Regex, behavior = "Isolated", invert = false) => ({ type: "Split", pattern: { Regex }, behavior, invert });
+const byText = (String, behavior, invert = false) => ({ type: "Split", pattern: { String }, behavior, invert });
+const normal = (...normalizers) => ({ normalizer: { type: "Sequence", normalizers } });
+const replaced = (pattern, content) => ({ type: "Replace", pattern, content });
+const pieces = ["<unk>", "▁", "t", "h", "e", "n", "d", "a", "b", ",", "\n", "x", "'", "s", "世", "界", "th", "▁th", "▁the", "en", "end", "▁end", "▁▁", "世界", "the", "\u0301", "é"];
+const pieceMerges = [["▁", "▁"], ["t", "h"], ["▁", "th"], ["▁th", "e"], ["th", "e"], ["e", "n"], ["en", "d"], ["▁", "end"], ["世", "界"]];
+const fallbacks = Array.from({ length: 256 }, (_, b) => "<0x" + b.toString(16).toUpperCase().padStart(2, "0") + ">");
+const ids = (names) => Object.fromEntries(names.map((name, id) => [name, id]));
+const toSpace = { type: "Replace", pattern: { String: "▁" }, content: " " };
+const joined = { type: "Sequence", decoders: [toSpace, { type: "ByteFallback" }, { type: "Fuse" }] };
+const stripped = { type: "Sequence", decoders: [...joined.decoders, { type: "Strip", content: " ", start: 1, stop: 0 }] };
+const marks = replaced({ String: " " }, "▁");
+const text = (o = {}, model = {}) => ({ normalizer: marks, pre_tokenizer: null, decoder: joined, added_tokens: [token(0, "<unk>", { special: true })], ...o, model: { unk_token: "<unk>", fuse_unk: true, byte_fallback: true, vocab: ids([...pieces, ...fallbacks]), merges: pieceMerges, ...model } });
+const meta = (prepend_scheme, split) => ({ type: "Metaspace", replacement: "▁", prepend_scheme, split });
+const unigram = (o = {}, model = {}) => ({ normalizer: null, pre_tokenizer: meta("always", true), decoder: meta("always", true), added_tokens: [token(0, "<unk>", { special: true })], ...o, model: { type: "Unigram", unk_id: 0, vocab: pieces.map((name, id) => [name, id === 0 ? 0 : -id / 4 - (name.length === 1 ? 4 : 0)]), merges: undefined, ...model } });
+
 const cases = {
   base: {},
   "ordinary added token": { added_tokens: [eot, token(next + 1, "[SEP]", { normalized: true })] },
@@ -93,6 +114,43 @@ const cases = {
   "unknown token": { added_tokens: [token(next, "<unk>", { special: true })], model: { unk_token: "<unk>", vocab: { ...without("x", "Ã", "Ċ"), "<unk>": next }, merges: merges.slice(0, 7) } },
   "unknown token, fused": { added_tokens: [token(next, "<unk>", { special: true })], model: { unk_token: "<unk>", fuse_unk: true, vocab: { ...without("x", "Ã", "Ċ"), "<unk>": next }, merges: merges.slice(0, 7) } },
   "decoder in a Sequence": { decoder: { type: "Sequence", decoders: [bytes] } },
+  "Llama 3's pattern": steps(by(llama3), noRegex),
+  "GPT-4o's pattern": steps(by(gpt4o), noRegex),
+  "a pattern of its own": steps(by("[aeiou]+|th"), noRegex),
+  "possessive quantifiers": steps(by("[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"), noRegex),
+  "ends of lines": steps(by("e$|^t"), noRegex),
+  "Split, removed": steps(by("[aeiou]", "Removed"), noRegex),
+  "Split, contiguous": steps(by("[aeiou]", "Contiguous"), noRegex),
+  "Split, merged with the previous": steps(byText("e", "MergedWithPrevious"), noRegex),
+  "Split, merged with the next": steps(byText("e", "MergedWithNext"), noRegex),
+  "Split, inverted": steps(byText("th", "MergedWithNext", true), noRegex),
+  "digits one by one": steps({ type: "Digits", individual_digits: true }, bytes),
+  "digits": steps({ type: "Digits", individual_digits: false }, bytes),
+  punctuation: steps({ type: "Punctuation", behavior: "Contiguous" }, bytes),
+  "punctuation alone": steps({ type: "Punctuation" }, noRegex),
+  whitespace: steps({ type: "Whitespace" }, noRegex),
+  "whitespace alone": steps({ type: "WhitespaceSplit" }, noRegex),
+  "a character": steps({ type: "CharDelimiterSplit", delimiter: "e" }, noRegex),
+  "as BERT splits": steps({ type: "BertPreTokenizer" }, noRegex),
+  "digits after bytes": steps(bytes, { type: "Digits", individual_digits: false }, by("[0-9][0-9][0-9]")),
+  "Replace": normal(replaced({ String: "th" }, "T"), replaced({ Regex: "e+" }, "ee")),
+  "Prepend": normal({ type: "Prepend", prepend: "the" }),
+  "Strip": normal({ type: "Strip", strip_left: true, strip_right: true }),
+  "StripAccents": normal({ type: "NFD" }, { type: "StripAccents" }),
+  "Gemma's": text(),
+  "Gemma's, with a Split of nothing": text({ pre_tokenizer: byText(" ", "MergedWithPrevious") }),
+  "Llama 2's": text(normal({ type: "Prepend", prepend: "▁" }, marks)),
+  "Llama 2's, decoded": text({ ...normal({ type: "Prepend", prepend: "▁" }, marks), decoder: stripped }),
+  "Metaspace at the first": text({ normalizer: null, pre_tokenizer: meta("first", false), decoder: meta("first", false), added_tokens: [token(0, "<unk>", { special: true }), token(pieces.indexOf("世"), "世")] }),
+  "Metaspace always": text({ normalizer: null, pre_tokenizer: meta("always", true), decoder: meta("always", true), added_tokens: [token(0, "<unk>", { special: true }), token(pieces.indexOf("世"), "世")] }),
+  "Metaspace never": text({ normalizer: null, pre_tokenizer: meta("never", true), decoder: meta("never", true) }),
+  "Metaspace of early files": text({ normalizer: null, pre_tokenizer: { type: "Metaspace", replacement: "▁", add_prefix_space: true }, decoder: { type: "Metaspace", replacement: "▁", add_prefix_space: true } }),
+  "texts without bytes": text({}, { byte_fallback: false, vocab: ids(pieces) }),
+  "texts without bytes, unknown apart": text({}, { byte_fallback: false, fuse_unk: false, vocab: ids(pieces) }),
+  "texts, merges ignored": text({}, { ignore_merges: true, merges: pieceMerges.slice(0, 3) }),
+  Unigram: unigram(),
+  "Unigram, bytes": unigram({}, { byte_fallback: true, vocab: [...pieces, ...fallbacks].map((name, id) => [name, id === 0 ? 0 : -id / 4]) }),
+  "Unigram, unsplit": unigram({ pre_tokenizer: meta("never", false), decoder: meta("never", false) }),
   "truncation and padding": { truncation: null, padding: null },
 };
 
@@ -113,11 +171,13 @@ for (const [name, change] of Object.entries(cases)) {
       c.added.push((await t.encode(text)).getIds());
       c.plain.push((await t.encode(text, null, { addSpecialTokens: false })).getIds());
     }
+    if (json.decoder && json.decoder.type !== "ByteLevel") c.decoded = await Promise.all(c.plain.map((ids) => t.decode(ids, false)));
     if (JSON.stringify(c.added) === JSON.stringify(c.plain)) delete c.added;
   } catch (e) {
     c.error = String(e.message ?? e);
     delete c.added;
     delete c.plain;
+    delete c.decoded;
   }
   out.cases.push(c);
 }

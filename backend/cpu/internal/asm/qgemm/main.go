@@ -18,9 +18,19 @@ func main() {
 			}
 		}
 	}
+	tables()
 	for _, s := range []set{vnni512, vnni512few, vnni} {
 		s.packQ8()
 		s.packQ4()
+		s.packQ41()
+		s.packQ50()
+		s.packQ51()
+		s.packQ4K()
+		s.packQ5K()
+		s.packQ6K()
+		s.packIQ4NL()
+		s.packIQ4XS()
+		s.packMXFP4()
 	}
 	vnni256.oneQ8()
 	vnni512few.oneQ4()

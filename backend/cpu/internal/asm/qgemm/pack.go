@@ -38,10 +38,13 @@ func (s set) rows() *pack {
 	return p
 }
 
-// next goes on to the next block.
-func (p *pack) next(blockBytes int) {
+// next goes on to the next block, of a group of 32.
+func (p *pack) next(blockBytes int) { p.nextOf(blockBytes, p.width()*(32+4)) }
+
+// nextOf is next for blocks that are so many bytes in a panel.
+func (p *pack) nextOf(blockBytes, panelBytes int) {
 	p.advance(blockBytes)
-	add(p.width()*(32+4), p.panel.Base)
+	add(panelBytes, p.panel.Base)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
 	VZEROUPPER()
@@ -112,6 +115,12 @@ func (p *pack) put(v, i int) { p.store(v, p.panel.Offset(4*i*p.width())) }
 
 // scales stores the scales of rows, which are f16 at an offset of their blocks.
 func (p *pack) scales(offset, v int) {
+	p.halves(offset, v)
+	p.store(v, p.panel.Offset(32*p.width()))
+}
+
+// halves loads a number of each row, which is f16 at an offset of its block. Register v+1 is overwritten.
+func (p *pack) halves(offset, v int) {
 	for half := range p.lanes() / 8 {
 		VMOVD(p.row(8*half, offset), x[v+half])
 		for i := 1; i < 8; i++ {
@@ -124,7 +133,6 @@ func (p *pack) scales(offset, v int) {
 	} else {
 		VCVTPH2PS(x[v], y[v])
 	}
-	p.store(v, p.panel.Offset(32*p.width()))
 }
 
 // fill sets each byte of a vector.
