@@ -2,7 +2,6 @@ package gpt_test
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -210,45 +209,5 @@ func TestLongContexts(t *testing.T) {
 	}
 	if slices.Equal(texts[0], texts[1]) {
 		t.Errorf("both contexts give %v: the test shows nothing", texts[0])
-	}
-}
-
-// TestFamiliesFormats loads a model of each family from GGUF and from a directory, in f32, f16
-// and q8_0, and expects the same scores of every backend, in one chunk and in pieces. Those of
-// the CPU in f32 and f16 are held to PyTorch's by TestFamilies.
-func TestFamiliesFormats(t *testing.T) {
-	for name, c := range gpttest.FamilyShapes() {
-		dir := gpttest.SaveLlama(t, c)
-		text := sequence(40, c.Vocab)
-		for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
-			path := filepath.Join(t.TempDir(), "model.gguf")
-			if err := gpttest.OpenCheckpoint(t, dir).SaveGGUF(t.Context(), path, checkpoint.SaveOptions{DType: d, Warn: func(string) {}}); err != nil {
-				t.Fatal(err)
-			}
-			scores := func(t *testing.T, b backend.Backend, path string, size int) []float32 {
-				m, err := gpt.Load(t.Context(), b, path, gpt.LoadOptions{DType: d, Activations: backend.F32})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer m.Close()
-				s, err := gpt.NewSession(m, gpt.SessionOptions{Cache: backend.F32})
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer s.Close()
-				var last []float32
-				for rest := text; len(rest) > 0; rest = rest[min(size, len(rest)):] {
-					if last, err = s.Feed(t.Context(), rest[:min(size, len(rest))]...); err != nil {
-						t.Fatal(err)
-					}
-				}
-				return slices.Clone(last)
-			}
-			want := scores(t, gpttest.OpenCPU(t), dir, len(text))
-			devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
-				gpttest.CheckNear(t, name+" of GGUF, "+d.String(), scores(t, b, path, len(text)), want, 1e-5)
-				gpttest.CheckNear(t, name+" in pieces, "+d.String(), scores(t, b, dir, 13), want, 1e-5)
-			})
-		}
 	}
 }

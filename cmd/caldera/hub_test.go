@@ -123,9 +123,30 @@ func TestHub(t *testing.T) {
 			t.Errorf("%q: exit code %d, expected %d: %s", c, r.Code, code, r.Stderr)
 		}
 	}
-	if r := commandtest.Run(t, caldera("pull", "gpt2")); r.Code != 2 || !strings.Contains(r.Stderr, "org/name") {
-		t.Errorf("pull gpt2: exit code %d: %s", r.Code, r.Stderr)
+	for _, c := range []struct {
+		code  int
+		name  string
+		parts []string
+	}{
+		{2, "./gpt2", []string{"org/name"}}, {2, "gpt2.gguf", []string{"org/name"}}, {1, "gtp2", []string{"cannot fetch the list of files of gtp2", "no such model"}},
+	} {
+		r := commandtest.Run(t, caldera("pull", c.name))
+		wantParts(t, "pull "+c.name, r, c.code, c.parts)
 	}
+	r := commandtest.Run(t, caldera("generate", "--backend=cpu", "-m", "gtp2", prompt))
+	wantParts(t, "generate -m gtp2", r, 1, []string{"gtp2: there is no such file or directory here", "no such model"})
+	r = commandtest.Run(t, caldera("generate", "--backend=cpu", "-m", "llama3:8b", prompt))
+	wantParts(t, "generate -m llama3:8b", r, 1, []string{"ollama show --modelfile llama3:8b", "no such model"})
+
+	// A name from before there were owners, which the hub redirects.
+	s.Moved = map[string]string{"austen-small": "org/austen"}
+	if r := must("generate", "--backend=cpu", "--temp=0", "-n", "8", "-m", "austen-small", prompt); r.Out != want {
+		t.Errorf("generate: %q, expected %q", r.Out, want)
+	}
+	if r := must("list"); !strings.Contains(r.Out, "\nausten-small ") { // where Hugging Face's tools look for it
+		t.Errorf("list: %s", r.Out)
+	}
+	must("rm", "--yes", "austen-small")
 
 	if r := must("list"); !regexp.MustCompile(`(?m)^MODEL +REVISION +COMMIT +SIZE +FILES +FETCHED$\n^org/austen +main +01234567 +\S+ .B +\d+ +\d{4}-\d\d-\d\d$\n^org/austen-GGUF +main`).MatchString(r.Out) {
 		t.Errorf("list: %s", r.Out)
@@ -166,5 +187,15 @@ func TestHub(t *testing.T) {
 	}
 	if r := commandtest.Run(t, caldera("rm", "-y", "org/austen")); r.Code != 1 || !strings.Contains(r.Stderr, "not in the cache") {
 		t.Errorf("rm of nothing: exit code %d: %s", r.Code, r.Stderr)
+	}
+}
+
+// wantParts expects a command to have ended with an exit code, and with all parts in what it said.
+func wantParts(t *testing.T, name string, r commandtest.Result, code int, parts []string) {
+	t.Helper()
+	for _, part := range parts {
+		if r.Code != code || !strings.Contains(r.Stderr, part) {
+			t.Errorf("%s: exit code %d, expected %d and %q: %s", name, r.Code, code, part, r.Stderr)
+		}
 	}
 }

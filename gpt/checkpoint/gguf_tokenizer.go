@@ -103,19 +103,6 @@ func (m metadata) byteTokenizer(v *tokenizer.Vocabulary) error {
 	return cmp.Or(errs[:]...) // the first one
 }
 
-// sentencePieces are the steps of a tokenizer whose spaces are marks, and that puts one
-// before a text, or not.
-func sentencePieces(v *tokenizer.Vocabulary, prefix bool) {
-	if prefix {
-		v.Normalizer = append(v.Normalizer, tokenizer.Step{Type: "Prepend", Content: spaceMark})
-	}
-	v.Normalizer = append(v.Normalizer, tokenizer.Step{Type: "Replace", Pattern: " ", Content: spaceMark})
-	v.Decoder = []tokenizer.Step{{Type: "Replace", Pattern: spaceMark, Content: " "}, {Type: "ByteFallback"}, {Type: "Fuse"}}
-	if prefix {
-		v.Decoder = append(v.Decoder, tokenizer.Step{Type: "Strip", Content: " ", Start: 1})
-	}
-}
-
 // scoredTokenizer reads SentencePiece's BPE.
 func (m metadata) scoredTokenizer(v *tokenizer.Vocabulary) error {
 	v.Model, v.FuseUnknown = tokenizer.ScoredBPE, true
@@ -126,7 +113,7 @@ func (m metadata) scoredTokenizer(v *tokenizer.Vocabulary) error {
 	prefix, errs[2] = m.flagOr(keyAddSpace, true)
 	v.Prefix, errs[3] = m.around(keyAddBOS, keyBOS, len(v.Tokens), true)
 	v.Suffix, errs[4] = m.around(keyAddEOS, keyEOS, len(v.Tokens), false)
-	sentencePieces(v, prefix)
+	v.PieceSteps("", false, prefix)
 	return cmp.Or(errs[:]...)
 }
 
@@ -143,13 +130,7 @@ func (m metadata) unigramTokenizer(v *tokenizer.Vocabulary) error {
 	v.Prefix, errs[4] = m.around(keyAddBOS, keyBOS, len(v.Tokens), false)
 	v.Suffix, errs[5] = m.around(keyAddEOS, keyEOS, len(v.Tokens), true)
 	charsmap, errs[6] = m.bytes(keyCharsmap)
-	if charsmap != "" {
-		v.Normalizer = append(v.Normalizer, tokenizer.Step{Type: "Precompiled", Charsmap: charsmap})
-	}
-	if collapse {
-		v.Normalizer = append(v.Normalizer, tokenizer.Step{Type: "Strip", Start: 1, Stop: 1}, tokenizer.Step{Type: "Replace", Pattern: " {2,}", Regex: true, Content: " "})
-	}
-	sentencePieces(v, prefix)
+	v.PieceSteps(charsmap, collapse, prefix)
 	return cmp.Or(errs[:]...)
 }
 
@@ -161,7 +142,7 @@ func (m metadata) textTokenizer(v *tokenizer.Vocabulary) error {
 	v.Unknown, errs[1] = m.unknown(v, -1)
 	v.Prefix, errs[2] = m.around(keyAddBOS, keyBOS, len(v.Tokens), false)
 	v.Suffix, errs[3] = m.around(keyAddEOS, keyEOS, len(v.Tokens), false)
-	sentencePieces(v, false)
+	v.PieceSteps("", false, false)
 	return cmp.Or(errs[:]...)
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"caldera/gpt/checkpoint/gguf"
 	"caldera/gpt/tokenizer"
@@ -220,5 +223,81 @@ func TestPeersPublishedAsGGUF(t *testing.T) {
 				t.Errorf("%d tokens, from GGUF %d", len(a), len(b))
 			}
 		})
+	}
+}
+
+// TestPeersSentencePiece writes SentencePiece's own file of the vocabularies that llama.cpp has, and reads that.
+func TestPeersSentencePiece(t *testing.T) {
+	cases := 0
+	for _, name := range []string{"llama-spm", "phi-3", "baichuan", "nomic-bert-moe"} {
+		path := filepath.Join(vocabularies(t), "models", "ggml-vocab-"+name+".gguf")
+		f, err := gguf.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		m := metadata{f}
+		kind, _, _ := m.text(keyTokenizer)
+		tokens, err := m.texts(keyTokens, tokenizer.MaxTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scores, err := m.scores(len(tokens))
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, _ := m.Value(keyTypes)
+		types, _ := value.Ints()
+		var file []byte
+		add := func(to []byte, number protowire.Number, data []byte) []byte {
+			return protowire.AppendBytes(protowire.AppendTag(to, number, protowire.BytesType), data)
+		}
+		number := func(to []byte, number protowire.Number, n int) []byte {
+			return protowire.AppendVarint(protowire.AppendTag(to, number, protowire.VarintType), uint64(n))
+		}
+		for id, text := range tokens {
+			piece := add(nil, 1, []byte(text))
+			piece = protowire.AppendFixed32(protowire.AppendTag(piece, 2, protowire.Fixed32Type), math.Float32bits(float32(scores[id])))
+			file = add(file, 1, number(piece, 3, int(types[id])))
+		}
+		trainer, normalizer := number(nil, 3, 2), number(nil, 4, 0) // of BPE, which leaves spaces as they are
+		if kind == unigramTokens {
+			charsmap, err := m.bytes(keyCharsmap)
+			if err != nil {
+				t.Fatal(err)
+			}
+			trainer, normalizer = number(nil, 3, 1), add(nil, 2, []byte(charsmap))
+		}
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "tokenizer.model"), add(add(file, 2, trainer), 3, normalizer), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		want, err := m.tokenizer(tokenizer.MaxTokens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tokenizer.Load(dir)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		texts, ids := llamaCases(t, path)
+		for i, text := range texts {
+			encoded, err := got.Encode(text)
+			if err != nil || strings.Trim(fmt.Sprint(encoded), "[]") != ids[i] {
+				t.Errorf("%s: %q: %v, %v\n want %s", name, text, encoded, err, ids[i])
+			}
+			cases++
+		}
+		for _, text := range oddTexts {
+			a, err1 := want.Encode(text)
+			b, err2 := got.Encode(text)
+			if err1 != nil || err2 != nil || !slices.Equal(a, b) {
+				t.Errorf("%s: %q: %v, %v\nfrom GGUF %v, %v", name, text, b, err2, a, err1)
+			}
+		}
+	}
+	if cases < 80 {
+		t.Errorf("%d cases", cases)
 	}
 }

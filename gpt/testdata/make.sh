@@ -1,11 +1,39 @@
 #!/bin/sh
 # make.sh makes the reference checkpoints beside it again. It needs PyTorch: apt-get install python3-torch (which runs
-# under /usr/bin/python3).
+# under /usr/bin/python3). make.sh table makes those of README's table of families alone.
 set -eu
 cd "$(dirname "$0")"
 reference() {
   "${PYTHON:-/usr/bin/python3}" -B ../../scripts/reference.py "$@"
 }
+table() {
+  out=$1
+  shift
+  "${PYTHON:-/usr/bin/python3}" -B ../../scripts/reference_table.py "$caldera" "table/$out" "$@"
+}
+programs=$(mktemp -d)
+trap 'rm -rf "$programs"' EXIT
+caldera=$programs/caldera
+(cd ../.. && go build -o "$caldera" ./cmd/caldera)
+# Rows of 288 and 96 numbers are no whole blocks of 256: such matrices get the types that replace Q4_K and Q6_K.
+table gpt2 gpt2
+table llama llama --kv-heads 2 --inner 288 --tied --scaling llama3 --factor 8 --original 16
+table mistral mistral --kv-heads 2 --inner 512 --window 9
+table smollm3 smollm3 --layers 5 --kv-heads 2 --inner 256 --tied --types --theta 5000
+table qwen2 qwen2 --kv-heads 2 --inner 512 --tied --theta 1000000
+table qwen2-yarn qwen2 --kv-heads 1 --inner 288 --scaling yarn --factor 3 --original 16 --rope new
+table qwen3 qwen3 --heads 3 --kv-heads 1 --head-size 96 --inner 512 --tied --epsilon 1e-6 --theta 1000000
+table gemma2 gemma2 --layers 3 --kv-heads 2 --head-size 64 --inner 288 --tied --window 8 --query-scalar 64
+table gemma3 gemma3_text --layers 7 --kv-heads 1 --head-size 64 --inner 256 --tied --window 8 --query-scalar 64 --theta 100000 --local 300 \
+  --scaling linear --factor 8
+table olmo2 olmo2 --kv-heads 4 --inner 512 --epsilon 1e-6
+table olmo3 olmo3 --layers 5 --kv-heads 2 --inner 288 --window 9 --types --scaling yarn --factor 4 --original 12
+table phi3 phi3 --kv-heads 2 --inner 512 --window 9
+table phi3-longrope phi3 --kv-heads 2 --inner 288 --tied --partial 0.75 --scaling longrope --original 16
+table neox gpt_neox --inner 512 --partial 0.25
+table neox-sequential gpt_neox --inner 288 --partial 0.5 --sequential
+[ "${1-}" != table ] || exit 0
+
 reference gpt2-tiny gpt2
 reference gpt2-odd gpt2 --layers 3 --heads 3 --width 60 --vocab 1003 --context 40 --batch 2 --time 23 --seed 2
 reference gpt2-one gpt2 --layers 1 --heads 1 --width 12 --vocab 11 --context 8 --batch 1 --time 8 --seed 3

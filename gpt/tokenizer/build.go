@@ -79,7 +79,7 @@ func (d *draft) build() (*Tokenizer, error) {
 	}
 	special := d.specialIDs()
 	if t.model == Unigram || t.model == ScoredBPE {
-		t.scores = d.steps.Scores
+		t.scores = d.scores(len(t.names))
 		if err := checkScores(t.scores, len(t.names)); err != nil {
 			return nil, err
 		}

@@ -12,8 +12,9 @@ type draft struct {
 	file   string // the one with the merges, for errors about them
 	vocab  *vocab
 	merges mergeList
-	added  []addedJSON    // a later file may change what a token is, but not its id
-	index  map[string]int // of added, by text
+	added  []addedJSON       // a later file may change what a token is, but not its id
+	index  map[string]int    // of added, by text
+	named  map[string]string // texts of bos_token and eos_token, where the file with the vocabulary says them
 
 	steps Vocabulary // all but its tokens, merges and added tokens
 }
@@ -83,6 +84,23 @@ func (d *draft) make() (*Tokenizer, error) {
 	}
 	t.findSpaces()
 	return t, t.surround(v.Prefix, v.Suffix)
+}
+
+// scores are those of n tokens. Tokens that other files have added behind those of the model
+// have the best score; nothing becomes them but their own text.
+func (d *draft) scores(n int) []float64 {
+	scores := slices.Clone(d.steps.Scores[:min(n, len(d.steps.Scores))])
+	if len(scores) == 0 {
+		return nil
+	}
+	best := slices.Max(scores)
+	for id := len(scores); id < n; id++ {
+		if !slices.ContainsFunc(d.added, func(a addedJSON) bool { return *a.ID == id }) {
+			break
+		}
+		scores = append(scores, best)
+	}
+	return scores
 }
 
 // specialIDs are the ids of special tokens.

@@ -29,16 +29,19 @@ const (
 	vocabName  = "vocab.json"
 	mergesName = "merges.txt"
 	addedName  = "added_tokens.json"
-	pieceName  = "tokenizer.model"
 )
+
+// pieceNames are names of SentencePiece's own file.
+var pieceNames = []string{"tokenizer.model", "spiece.model"}
 
 // MaxTokens is how many tokens a vocabulary may have.
 const MaxTokens = 1 << 20
 
 // Load reads the tokenizer of a model directory in Hugging Face's layout:
-// tokenizer.json or, without it, vocab.json and merges.txt; and with either, if
-// they exist, added_tokens.json, tokenizer_config.json and special_tokens_map.json.
-// The error wraps ErrNone if the directory has none of the first three files.
+// tokenizer.json or, without it, vocab.json and merges.txt or, without these,
+// tokenizer.model; and with any of them, if they exist, added_tokens.json,
+// tokenizer_config.json and special_tokens_map.json. The error wraps ErrNone if the
+// directory has none of the first four files.
 //
 // An added token is special if a file says so, or names it, for example as
 // eos_token; "<|endoftext|>" is also special if vocab.json lists it. Load refuses a
@@ -79,10 +82,20 @@ type directory struct {
 	shown string // its name in errors
 }
 
-// read gives the content of a file to parse, and reports whether there is such a
+// read gives the content of a file in UTF-8 to parse, and reports whether there is such a
 // file. Its errors, and those of parse, name the file.
 func (dir directory) read(file string, parse func(data []byte) error) (found bool, err error) {
-	data, err := readFile(dir.fsys, path.Join(dir.name, file))
+	return dir.readRaw(file, func(data []byte) error {
+		if i := printable.InvalidUTF8(data); i >= 0 {
+			return fmt.Errorf("%s: found byte 0x%02x, expected UTF-8", position(data, int64(i)), data[i])
+		}
+		return parse(data)
+	})
+}
+
+// readRaw is read for a file of any bytes, at most maxFileSize.
+func (dir directory) readRaw(file string, parse func(data []byte) error) (found bool, err error) {
+	data, err := regular.Read(dir.fsys, path.Join(dir.name, file), maxFileSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -90,12 +103,6 @@ func (dir directory) read(file string, parse func(data []byte) error) (found boo
 		err = parse(data)
 	}
 	return true, dir.within(file, err)
-}
-
-// has reports whether there is a file of that name.
-func (dir directory) has(file string) bool {
-	_, err := fs.Stat(dir.fsys, path.Join(dir.name, file))
-	return err == nil
 }
 
 // within is err, if there is one, with the name of the file that it is about.
@@ -127,7 +134,7 @@ func (dir directory) draft() (*draft, error) {
 	return d, dir.within(d.file+" and the files of added tokens", d.vocab.checkIDs())
 }
 
-// readVocabulary reads tokenizer.json, or vocab.json and merges.txt.
+// readVocabulary reads tokenizer.json, or vocab.json and merges.txt, or tokenizer.model.
 func (dir directory) readVocabulary(d *draft) error {
 	d.file = jsonName
 	if found, err := dir.read(jsonName, d.readJSON); found {
@@ -145,10 +152,14 @@ func (dir directory) readVocabulary(d *draft) error {
 	switch {
 	case err != nil:
 		return err
-	case !haveVocab && !haveMerges && dir.has(pieceName):
-		return fmt.Errorf("tokenizer: %s has %s, SentencePiece's own file, which is not read, and no tokenizer.json: expected that, as Transformers' save_pretrained writes it, or the model as a GGUF file", dir.shown, pieceName)
 	case !haveVocab && !haveMerges:
-		return fmt.Errorf("tokenizer: %w in %s: expected tokenizer.json, or vocab.json and merges.txt", ErrNone, dir.shown)
+		for _, name := range pieceNames {
+			d.file = name
+			if found, err := dir.readRaw(name, d.readPieces); found {
+				return err
+			}
+		}
+		return fmt.Errorf("tokenizer: %w in %s: expected tokenizer.json, vocab.json and merges.txt, or tokenizer.model", ErrNone, dir.shown)
 	case !haveMerges:
 		return fmt.Errorf("tokenizer: %s has vocab.json but no merges.txt, expected both", dir.shown)
 	case !haveVocab:
@@ -184,23 +195,12 @@ func (d *draft) readAdded(data []byte) error {
 			continue
 		}
 		id := v.ids[name]
-		if err := d.list(addedJSON{ID: &id, Content: name, Match: Match{Normalized: true}}); err != nil {
+		// Beside SentencePiece's own file the texts are found before anything is normalized.
+		if err := d.list(addedJSON{ID: &id, Content: name, Match: Match{Normalized: d.named == nil}}); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// readFile is fs.ReadFile for UTF-8 text of at most maxFileSize.
-func readFile(fsys fs.FS, name string) ([]byte, error) {
-	data, err := regular.Read(fsys, name, maxFileSize)
-	if err != nil {
-		return nil, err
-	}
-	if i := printable.InvalidUTF8(data); i >= 0 {
-		return nil, fmt.Errorf("%s: found byte 0x%02x, expected UTF-8", position(data, int64(i)), data[i])
-	}
-	return data, nil
 }
 
 // position names the line, and the byte in it, of an offset in bytes.

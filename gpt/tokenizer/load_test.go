@@ -318,7 +318,6 @@ func TestLoadFromDirectory(t *testing.T) {
 		{"a file", filepath.Join(empty, "config.json"), "not a directory"},
 		{"no merges", write("vocab.json", goodVocab), "has vocab.json but no merges.txt"},
 		{"no vocab", write("merges.txt", goodMerges), "has merges.txt but no vocab.json"},
-		{"SentencePiece's file", write("tokenizer.model", ""), "has tokenizer.model, SentencePiece's own file, which is not read"},
 		{"vocab is a directory", directory, "vocab.json: found a directory, expected a regular file"},
 		{"vocab is huge", huge, "vocab.json: found more than 67108864 bytes"},
 	} {

@@ -10,6 +10,7 @@ package tokenizer
 // that has a name, such as eos_token, is special.
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -176,13 +177,13 @@ func (s *settings) applyTo(d *draft) error {
 }
 
 // around is the id that comes before a text, or after it, if add asks for one. It is
-// that of the token with the name key. As for GPT-2, a missing name means
-// "<|endoftext|>"; null means no token.
+// that of the token with the name key. A missing name means the one that the vocabulary's
+// file says or, as for GPT-2, "<|endoftext|>"; null means no token.
 func (s *settings) around(d *draft, addKey string, add *bool, key string) ([]int, error) {
 	if add == nil || !*add {
 		return nil, nil
 	}
-	text := endOfText
+	text := cmp.Or(d.named[key], endOfText)
 	if t, found := s.named[key]; found && t == nil {
 		return nil, nil
 	} else if found {

@@ -25,7 +25,7 @@
 //
 // Files are read by load.go (which file, how large), vocab.go (vocab.json,
 // merges.txt and added_tokens.json), tokenizerjson.go, jsonread.go and steps.go
-// (tokenizer.json) and settings.go (tokenizer_config.json and
+// (tokenizer.json), sentencepiece.go (tokenizer.model) and settings.go (tokenizer_config.json and
 // special_tokens_map.json); draft.go makes a tokenizer of their content, and files.go
 // writes them. Nothing that they read is trusted. vocabulary.go is for formats that
 // other packages read and write.

@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"caldera/gpt/checkpoint"
 	"caldera/internal/hub"
 	"caldera/internal/printable"
 )
@@ -23,7 +24,15 @@ func Local(ctx context.Context, name string, log io.Writer) (path string, err er
 	if !isName || err != nil {
 		return name, err
 	}
-	return Fetch(ctx, n, log)
+	path, err = Fetch(ctx, n, log)
+	if err != nil && !n.HasOwner() && ctx.Err() == nil { // perhaps a path with a mistake
+		if n.Part != "" {
+			_, missing := checkpoint.Open(name) // tells of names that other programs have
+			return "", fmt.Errorf("%w; as a model of the hub: %w", missing, err)
+		}
+		return "", fmt.Errorf("model %s: there is no such file or directory here, and as a model of the hub: %w", name, err)
+	}
+	return path, err
 }
 
 // HubName reads the name of a model on Hugging Face's hub. isName is false for any other

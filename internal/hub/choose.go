@@ -22,7 +22,7 @@ const (
 // model has them.
 var beside = []string{
 	configName, "generation_config.json",
-	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model", "spiece.model",
 	"chat_template.jinja", "chat_template.json",
 }
 

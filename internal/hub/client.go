@@ -66,6 +66,10 @@ func redirect(next *http.Request, before []*http.Request) error {
 		next.Header.Del("Authorization")
 	}
 	next.Header.Del("Referer")
+	// A name without its owner is redirected to the one that it has now. What was asked stays.
+	if next.URL.Host == last.URL.Host && next.URL.RawQuery == "" {
+		next.URL.RawQuery = last.URL.RawQuery
+	}
 	return nil
 }
 

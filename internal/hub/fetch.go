@@ -70,7 +70,7 @@ func (p Place) Fetch(ctx context.Context, n Name, o Options) (Model, error) {
 // fetch fetches what the cache lacks.
 func (c *client) fetch(ctx context.Context, n Name, cache repoCache, o Options) (Model, error) {
 	times := asks
-	if _, err := cache.find(n); err == nil {
+	if _, err := cache.find(n); err == nil || !n.HasOwner() { // perhaps a path with a mistake
 		times = 1
 	}
 	l, err := c.list(ctx, n, times)

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // Name is what a user calls a model of the hub.
 type Name struct {
-	Repo     string // org/name
+	Repo     string // org/name; name alone of a model from before there were owners, which the hub redirects, such as gpt2
 	Part     string // the path of a file, or a quantisation such as Q4_K_M; empty for the whole model
 	Revision string // a branch, a tag or a commit; empty for main
 }
@@ -18,13 +19,15 @@ type Name struct {
 const DefaultRevision = "main"
 
 var (
-	repoName     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/[A-Za-z0-9_][A-Za-z0-9._-]{0,95}$`)
+	repoName     = regexp.MustCompile(`^(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,95}$`)
+	fileName     = regexp.MustCompile(`(?i)^[^/]*\.(?:gguf|safetensors|json|jsonl|txt|bin|pth?|ckpt|h5|onnx|npz|zip)$`)
 	revisionName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._/+-]{0,255}$`)
 	address      = regexp.MustCompile(`^(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|^hf://`)
 )
 
 // Parse reads org/name[:file or quantisation][@revision], or the address of a model's page
-// or of one of its files. isName is false where text is neither.
+// or of one of its files. isName is false where text is neither. A name without an owner is
+// one too, unless it ends as a file does.
 func Parse(text string) (n Name, isName bool, err error) {
 	if at := address.FindString(text); at != "" {
 		n, err = parseAddress(text, text[len(at):])
@@ -35,7 +38,7 @@ func Parse(text string) (n Name, isName bool, err error) {
 		rest, n.Revision = rest[:i], rest[i+1:]
 	}
 	n.Repo, n.Part, _ = strings.Cut(rest, ":")
-	if !validRepo(n.Repo) {
+	if !validRepo(n.Repo) || strings.HasPrefix(n.Part, "//") {
 		return Name{}, false, nil
 	}
 	if rest != text && n.Revision == "" || strings.HasSuffix(rest, ":") {
@@ -46,30 +49,37 @@ func Parse(text string) (n Name, isName bool, err error) {
 
 const expectedName = "org/name[:file or quantisation][@revision], such as ggml-org/SmolLM2-135M-GGUF:Q8_0"
 
+// HasOwner reports whether the name begins with org/.
+func (n Name) HasOwner() bool { return strings.Contains(n.Repo, "/") }
+
 // validRepo reports whether repo is a name that the hub allows.
 func validRepo(repo string) bool {
+	if len(repo) == 1 || fileName.MatchString(repo) { // a disk of Windows, or a path that is not there
+		return false
+	}
 	return repoName.MatchString(repo) && !strings.Contains(repo, "--") && !strings.Contains(repo, "..") && !strings.HasSuffix(repo, ".git")
 }
 
 // parseAddress reads what follows the host of an address: org/name, perhaps with :part and
-// @revision, or org/name/blob/revision/file.
+// @revision, or org/name/blob/revision/file. org/ may be missing.
 func parseAddress(text, rest string) (n Name, err error) {
 	rest, _, _ = strings.Cut(rest, "?")
 	rest, _, _ = strings.Cut(rest, "#")
 	if rest, err = url.PathUnescape(rest); err != nil {
 		return n, fmt.Errorf("%s: %w", text, err)
 	}
-	parts := strings.SplitN(strings.Trim(rest, "/"), "/", 5)
+	parts := strings.Split(strings.Trim(rest, "/"), "/")
+	page := slices.IndexFunc(parts, func(part string) bool { return slices.Contains([]string{"resolve", "blob", "raw", "tree"}, part) })
 	switch {
-	case len(parts) == 2:
+	case len(parts) <= 2:
 		var isName bool
 		if n, isName, err = Parse(strings.Join(parts, "/")); isName {
 			return n, err
 		}
-	case len(parts) >= 4 && (parts[2] == "resolve" || parts[2] == "blob" || parts[2] == "raw" || parts[2] == "tree"):
-		n = Name{Repo: parts[0] + "/" + parts[1], Revision: parts[3]}
-		if len(parts) == 5 && parts[2] != "tree" {
-			n.Part = parts[4]
+	case (page == 1 || page == 2) && len(parts) > page+1:
+		n = Name{Repo: strings.Join(parts[:page], "/"), Revision: parts[page+1]}
+		if parts[page] != "tree" {
+			n.Part = strings.Join(parts[page+2:], "/")
 		}
 		if validRepo(n.Repo) {
 			return n, n.check(text)

@@ -9,7 +9,12 @@ import (
 
 func TestParse(t *testing.T) {
 	for text, want := range map[string]Name{
-		"org/name":                         {Repo: "org/name"},
+		"org/name":                    {Repo: "org/name"},
+		"gpt2":                        {Repo: "gpt2"},
+		"gpt2:Q8_0@main":              {Repo: "gpt2", Part: "Q8_0", Revision: "main"},
+		"llama3:8b":                   {Repo: "llama3", Part: "8b"},
+		"https://huggingface.co/gpt2": {Repo: "gpt2"},
+		"https://huggingface.co/gpt2/blob/main/d/model.safetensors": {Repo: "gpt2", Revision: "main", Part: "d/model.safetensors"},
 		"org/name:Q4_K_M":                  {Repo: "org/name", Part: "Q4_K_M"},
 		"org/name@v1.0":                    {Repo: "org/name", Revision: "v1.0"},
 		"Qwen/Qwen3-0.6B-GGUF:a/b.gguf@x":  {Repo: "Qwen/Qwen3-0.6B-GGUF", Part: "a/b.gguf", Revision: "x"},
@@ -27,7 +32,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %+v, %v, expected %+v", want, again, err, want)
 		}
 	}
-	for _, text := range []string{"gpt2", "./org/name", "/org/name", "../name", "a/b/c", "~/model", "org/", "/name", `org\name`, "org/name.git", "org/a--b", "org/a..b", "llama3:8b", "file:///etc/passwd", "C:/model", "org/a b", ""} {
+	for _, text := range []string{"gpt2.gguf", "model.SafeTensors", "x", "./gpt2", "./org/name", "/org/name", "../name", "a/b/c", "~/model", "org/", "/name", `org\name`, "org/name.git", "org/a--b", "org/a..b", "file:///etc/passwd", "C:/model", "org/a b", ""} {
 		if got, isName, err := Parse(text); isName || err != nil {
 			t.Errorf("%q: %+v, %v, expected that it is no name", text, got, err)
 		}
@@ -39,7 +44,8 @@ func TestParse(t *testing.T) {
 		"org/name:/etc/passwd":                "the path of a file, or a quantisation",
 		"org/name@../../x":                    "a commit",
 		"org/name@-x":                         "a commit",
-		"https://huggingface.co/gpt2":         "the address of no model",
+		"https://huggingface.co/":             "the address of no model",
+		"https://huggingface.co/a/b/c":        "the address of no model",
 		"https://huggingface.co/datasets/a/b": "the address of no model",
 	} {
 		if _, isName, err := Parse(text); !isName || err == nil || !strings.Contains(err.Error(), part) {

@@ -37,6 +37,9 @@ type Server struct {
 	URL   string
 	Repos map[string]*Repo
 
+	// Moved are names that models had before, without owners, and their names now.
+	Moved map[string]string
+
 	// Fault, if not nil, sees each request before it is answered, those for contents of large
 	// files included, and reports whether it has answered it.
 	Fault func(w http.ResponseWriter, r *http.Request) bool
@@ -106,6 +109,15 @@ func (s *Server) note(r *http.Request, path string) bool {
 func (s *Server) ask(w http.ResponseWriter, r *http.Request) {
 	if s.note(r, r.URL.Path) && s.Fault(w, r) {
 		return
+	}
+	for old, name := range s.Moved { // without the question, so that a client must ask it again
+		for _, page := range []string{"/", "/api/models/"} {
+			if rest, is := strings.CutPrefix(r.URL.Path, page+old+"/"); is {
+				w.Header().Set("Location", page+name+"/"+rest)
+				w.WriteHeader(http.StatusTemporaryRedirect)
+				return
+			}
+		}
 	}
 	if rest, is := strings.CutPrefix(r.URL.Path, "/api/models/"); is {
 		if name, _, is := strings.Cut(rest, "/paths-info/"); is {
