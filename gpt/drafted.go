@@ -158,5 +158,7 @@ func draftedStep(tokens int) stepSize {
 // rewind forgets the tokens of the context but the first n.
 func (s *Session) rewind(n int) {
 	s.history = s.history[:len(s.history)-s.cached+n]
-	s.cached = n
+	if s.cached = n; n == 0 {
+		s.tail.start = 0
+	}
 }

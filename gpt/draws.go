@@ -243,7 +243,12 @@ func (s *Session) readAhead() (drawing, error) {
 	if err != nil {
 		return drawing{}, err
 	}
-	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 1, p.size.inputs()), []int32{0, int32(s.cached), 0}); err != nil {
+	if err := s.tail.reach(s.m, s.cache, s.cached, 1); err != nil {
+		return drawing{}, err
+	}
+	pos := int32(s.cached)
+	values := append([]int32{0, pos, 0}, s.tail.near([]int32{pos})...)
+	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 1, 1+len(values)), values); err != nil {
 		return drawing{}, err
 	}
 	if err := p.Run(); err != nil {

@@ -263,7 +263,7 @@ func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool
 func (s *Session) drop() (kept []int) {
 	rest := len(s.history) - s.size/2
 	kept = slices.Clone(s.history[rest:])
-	s.history, s.cached = s.history[:rest], 0
+	s.history, s.cached, s.tail.start = s.history[:rest], 0, 0
 	return kept
 }
 
