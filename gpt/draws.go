@@ -198,7 +198,7 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 			return err
 		}
 		if len(s.watch) > 0 { // since this token: a step that was read ahead has no values
-			logits, slid, err := s.next(ctx, token.ID)
+			logits, slid, err := s.next(ctx, token.ID, d.Keep)
 			if err != nil {
 				return err
 			}
@@ -211,7 +211,7 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 		}
 		ids := []int{token.ID}
 		if slid = s.cached == s.size; slid {
-			ids = append(s.drop(), token.ID)
+			ids = append(s.drop(d.Keep), token.ID)
 		}
 		if slid || forHost {
 			if now, err = s.feedAhead(ctx, ids); err != nil {

@@ -33,7 +33,8 @@ var maxWatching = 64 << 20
 type Session struct {
 	steps
 	history []int // all tokens since the start or Reset, also those that left the context
-	cached  int   // how many of them, the latest, are in the cache
+	head    []int // tokens at the beginning of the context, which stayed when it was full
+	cached  int   // how many tokens are in the cache: head, and the latest ones
 	watch   []string
 	logits  []float32
 	rows    []float32 // scores after guesses, [tokens, vocab]
@@ -84,17 +85,19 @@ func (s *Session) Len() int  { return s.cached }
 func (s *Session) Size() int { return s.size }
 
 // Tokens are those in the context, the oldest first.
-func (s *Session) Tokens() []int { return slices.Clone(s.history[len(s.history)-s.cached:]) }
+func (s *Session) Tokens() []int {
+	return slices.Concat(s.head, s.history[len(s.history)-s.cached+len(s.head):])
+}
 
 // Reset forgets all tokens.
-func (s *Session) Reset() { s.history, s.cached, s.tail.start = s.history[:0], 0, 0 }
+func (s *Session) Reset() { s.history, s.head, s.cached, s.tail.start = s.history[:0], nil, 0, 0 }
 
 // Resume keeps the tokens of the context that ids begin with, forgets the others, and returns
 // the ids that are still to be fed. It forgets one more where none would be left: what follows
 // ids is known only once the last of them is read; and all of them where more than [MaxChunk] are
 // forgotten and layers with a window no longer have what is before these.
 func (s *Session) Resume(ids []int) (rest []int) {
-	same, read := 0, s.history[len(s.history)-s.cached:]
+	same, read := 0, s.Tokens()
 	for same < min(len(read), len(ids)-1) && read[same] == ids[same] {
 		same++
 	}
@@ -131,6 +134,7 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 // feed runs steps over ids, of which the last one draws a token if asked to, and returns
 // that.
 func (s *Session) feed(ctx context.Context, ids []int, draws bool) (last *step, err error) {
+	defer func() { s.head = s.head[:min(len(s.head), s.cached)] }() // where not all was read
 	for len(ids) > 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -163,7 +167,8 @@ func (s *Session) read(p *step, ids []int) error {
 	if err := s.run(p, values); err != nil {
 		return err
 	}
-	s.history = append(s.history, ids...)
+	known := max(0, len(s.head)-s.cached) // of head, which stands in history already
+	s.history = append(s.history, ids[min(len(ids), known):]...)
 	s.cached += len(ids)
 	return nil
 }
