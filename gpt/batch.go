@@ -135,7 +135,7 @@ func (b *Batch) admit(s *Sequence, o Options) (*Sequence, error) {
 	if o.Drafter != nil {
 		return nil, errors.New("a drafter for a sequence of a batch: expected none; a session takes one, and a batch reads the weights once for many sequences as it is")
 	}
-	length := len(s.history) - s.start
+	length := s.length()
 	var err error
 	if s.drawer, err = newDrawer(b.m, o, b.o.Context-length); err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func (b *Batch) demand(more ...*Sequence) int {
 		case s.of.slides && !counted[s.of]: // which keeps nothing for those that wait for it
 			counted[s.of] = true
 		default:
-			total -= (len(s.history) - s.start) / b.o.Block
+			total -= s.length() / b.o.Block
 		}
 	}
 	for _, s := range b.live {

@@ -116,7 +116,7 @@ func (b *Batch) plan(prompts bool) (p plan) {
 	for _, s := range b.live {
 		switch {
 		case s.of != nil:
-		case len(s.pending()) > 1:
+		case s.pending() > 1:
 			readers = append(readers, s)
 		case prompts && s.Generated() > 0:
 		default:
@@ -129,7 +129,7 @@ func (b *Batch) plan(prompts bool) (p plan) {
 	var chunk *Sequence
 	count, short := map[*Sequence]int{}, 0
 	for _, s := range readers {
-		n := min(len(s.pending()), budget)
+		n := min(s.pending(), budget)
 		long := s.read+n > shortPrompt
 		if n == 0 || long && chunk != nil {
 			continue
@@ -169,7 +169,7 @@ func (p *plan) add(s *Sequence, n int, to *[]token) {
 	for i := range n {
 		*to = append(*to, token{s, s.read + i})
 	}
-	if n == len(s.pending()) {
+	if n == s.pending() {
 		p.scored = append(p.scored, len(p.single)+len(p.chunk)-1)
 	}
 }
@@ -273,7 +273,7 @@ func (p *plan) inputs(size stepSize) []int32 {
 	n := size.tokens()
 	values := stepInputs(nil, 0, 0, n)
 	for i, t := range p.all() {
-		put(values, size.index(i, len(p.single)), t.history[t.start+t.pos], t.row, t.pos)
+		put(values, size.index(i, len(p.single)), t.at(t.pos), t.row, t.pos)
 	}
 	if !size.picks() {
 		return append(values, p.slots(size)...)

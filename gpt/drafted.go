@@ -65,7 +65,7 @@ func (s *Session) generateDrafted(ctx context.Context, prompt []int, d *drawer, 
 		}
 		s.drafted.Steps++
 		if guesses, slid = nil, s.cached == s.size; slid {
-			if logits, _, err = s.next(ctx, last); err != nil {
+			if logits, _, err = s.next(ctx, last, d.Keep); err != nil {
 				return err
 			}
 			continue
@@ -94,7 +94,7 @@ func (s *Session) guess(ctx context.Context, d *drawer, p *pace, last int) ([]in
 	if ask == 0 {
 		return nil, nil
 	}
-	text := Draft{Tokens: append(s.history, last), Context: s.cached + 1, Draws: d.sampler.draws}
+	text := Draft{Tokens: append(s.history, last), Context: s.cached - len(s.head) + 1, Draws: d.sampler.draws}
 	begin := time.Now()
 	guesses, err := d.Drafter.Draft(ctx, text, ask)
 	if err != nil {
@@ -157,6 +157,9 @@ func draftedStep(tokens int) stepSize {
 
 // rewind forgets the tokens of the context but the first n.
 func (s *Session) rewind(n int) {
-	s.history = s.history[:len(s.history)-s.cached+n]
-	s.cached = n
+	s.history = s.history[:len(s.history)-s.cached+max(n, len(s.head))]
+	s.head = s.head[:min(n, len(s.head))]
+	if s.cached = n; n == 0 {
+		s.tail.start = 0
+	}
 }

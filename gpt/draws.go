@@ -198,7 +198,7 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 			return err
 		}
 		if len(s.watch) > 0 { // since this token: a step that was read ahead has no values
-			logits, slid, err := s.next(ctx, token.ID)
+			logits, slid, err := s.next(ctx, token.ID, d.Keep)
 			if err != nil {
 				return err
 			}
@@ -211,7 +211,7 @@ func (s *Session) generateAhead(ctx context.Context, prompt []int, d *drawer, yi
 		}
 		ids := []int{token.ID}
 		if slid = s.cached == s.size; slid {
-			ids = append(s.drop(), token.ID)
+			ids = append(s.drop(d.Keep), token.ID)
 		}
 		if slid || forHost {
 			if now, err = s.feedAhead(ctx, ids); err != nil {
@@ -243,7 +243,12 @@ func (s *Session) readAhead() (drawing, error) {
 	if err != nil {
 		return drawing{}, err
 	}
-	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 1, p.size.inputs()), []int32{0, int32(s.cached), 0}); err != nil {
+	if err := s.tail.reach(s.m, s.cache, s.cached, 1); err != nil {
+		return drawing{}, err
+	}
+	pos := int32(s.cached)
+	values := append([]int32{0, pos, 0}, s.tail.near([]int32{pos})...)
+	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 1, 1+len(values)), values); err != nil {
 		return drawing{}, err
 	}
 	if err := p.Run(); err != nil {

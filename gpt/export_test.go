@@ -20,6 +20,18 @@ func DrawAnywhere(t testing.TB) {
 	t.Cleanup(func() { drawAnywhere = false })
 }
 
+// SetTailStep has caches of layers with a window move by so many rows, of which a session then
+// reads no more at once, until the test ends.
+func SetTailStep(t testing.TB, rows int) {
+	old := tailStep
+	tailStep = rows
+	t.Cleanup(func() { tailStep = old })
+}
+
+// TailStart is the position of the first row in caches of layers with a window, and how many
+// rows they have; 0: as many as others.
+func (s *Session) TailStart() (start, rows int) { return s.tail.start, s.tail.rows }
+
 // PaceByRule has no clock decide how many guesses a step takes, until the test ends.
 func PaceByRule(t testing.TB) {
 	paceByRule = true

@@ -21,6 +21,11 @@ type Options struct {
 	// 0: until the model ends the text, however often the context gets full.
 	Predict int
 
+	// Keep is how many tokens at the beginning of a full context stay in it, at most half of
+	// it, such as that which begins a text, or what the system says in a chat. Of the others
+	// the older half leaves it.
+	Keep int
+
 	IgnoreEOS bool // never let the model end the text
 
 	// Drafter, if not nil, guesses tokens, and a step of the model reads several of them. Each
@@ -55,7 +60,7 @@ type Options struct {
 type Token struct {
 	ID      int
 	LogProb float64 // natural logarithm of the probability that the model gave it, among tokens that may be drawn; within 10⁻⁶ where a device drew it
-	Slid    bool    // the context was full: the older half of its tokens was removed
+	Slid    bool    // the context was full: the older half of its tokens was removed, but for Options.Keep
 
 	// Top are the likeliest tokens at this position, the likeliest first: as many
 	// as Options.LogProbs asks for, or fewer if fewer may be drawn.
@@ -85,8 +90,8 @@ type TokenProb struct {
 // drawn, and the model reads it. Generate ends after o.Predict tokens, when the
 // model ends the text, or with an error, such as that of ctx.
 //
-// When the context is full, the older half of its tokens is removed. The positions
-// of the other half change, so it is computed again. That is why half a context is
+// When the context is full, the older half of its tokens is removed, but for the first
+// o.Keep. The positions of the other half change, so it is computed again. That is why half a context is
 // removed at a time, and not one token.
 func (s *Session) Generate(ctx context.Context, prompt []int, o Options) iter.Seq2[Token, error] {
 	return func(yield func(Token, error) bool) {
@@ -129,7 +134,7 @@ func (s *Session) generateFrom(ctx context.Context, logits []float32, slid bool,
 		if token.Slid = slid; !yield(*token) || d.done() {
 			return nil
 		}
-		if logits, slid, err = s.next(ctx, token.ID); err != nil {
+		if logits, slid, err = s.next(ctx, token.ID, d.Keep); err != nil {
 			return err
 		}
 	}
@@ -162,6 +167,9 @@ func newDrawer(m *model.Model, o Options, room int) (*drawer, error) {
 	}
 	if o.Drawn < 0 {
 		return nil, fmt.Errorf("probabilities of %d tokens after the filters: expected 0 or more", o.Drawn)
+	}
+	if o.Keep < 0 {
+		return nil, fmt.Errorf("%d tokens stay in a full context: expected 0 or more", o.Keep)
 	}
 	if o.Predict == 0 {
 		o.Predict = room + 1
@@ -251,23 +259,32 @@ func (o Options) NeverDrawn(m *model.Model) ([]int, error) {
 	return ids, nil
 }
 
-// next feeds one token. If the context is full, it first removes the older half.
-func (s *Session) next(ctx context.Context, id int) (logits []float32, slid bool, err error) {
+// next feeds one token. If the context is full, it first removes the older half, but for the
+// first keep tokens.
+func (s *Session) next(ctx context.Context, id, keep int) (logits []float32, slid bool, err error) {
 	ids := []int{id}
 	if slid = s.cached == s.size; slid {
-		ids = append(s.drop(), id)
+		ids = append(s.drop(keep), id)
 	}
 	logits, err = s.Feed(ctx, ids...)
 	return logits, slid, err
 }
 
-// drop empties a full context, and returns the newer half of its tokens, which are to
-// be fed again.
-func (s *Session) drop() (kept []int) {
-	rest := len(s.history) - s.size/2
-	kept = slices.Clone(s.history[rest:])
-	s.history, s.cached = s.history[:rest], 0
-	return kept
+// drop empties a full context, and returns its first keep tokens and the newer half of the
+// others, which are to be fed again.
+func (s *Session) drop(keep int) (kept []int) {
+	head, newer := stays(s.Tokens(), keep)
+	s.head, s.history = head, s.history[:len(s.history)-len(newer)]
+	s.cached, s.tail.start = 0, 0
+	return slices.Concat(head, newer)
+}
+
+// stays are the tokens that stay of a full context: the first keep ones, up to half of it, and
+// the newer half of the others.
+func stays(context []int, keep int) (head, newer []int) {
+	size := len(context)
+	keep = min(keep, size/2)
+	return context[:keep:keep], context[size-(size-keep)/2:]
 }
 
 // Slide removes the older half of the tokens from a full context, as Generate does, and
@@ -278,7 +295,7 @@ func (s *Session) Slide(ctx context.Context) ([]float32, error) {
 	if s.cached < s.size {
 		return nil, fmt.Errorf("the context holds %d of %d tokens: expected it to be full", s.cached, s.size)
 	}
-	kept := s.drop()
+	kept := s.drop(0)
 	if len(kept) == 0 {
 		return nil, nil
 	}

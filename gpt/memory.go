@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 
 	"caldera/backend"
@@ -161,7 +162,8 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 			}
 		default:
 			size := cmp.Or(use.Context, paper.Context)
-			most := int(spare / max(1, need.Cache/int64(size)))
+			d := paper.CacheDType(use.Cache)
+			most := sort.Search(size, func(n int) bool { return cacheBytes(paper, n+1, d) > spare })
 			if most >= max(leastContext, slices.Max(append(use.Feeds, 0))) && most < size {
 				e.Context = most
 			}

@@ -13,8 +13,9 @@ type Sequence struct {
 	row    int // of the table
 
 	history []int // all tokens, also those that left the context
-	start   int   // how many have left it
-	read    int   // how many after these have keys and values
+	head    []int // tokens at the beginning of the context, which stayed when it was full
+	start   int   // the place in history of those after head
+	read    int   // how many tokens of the context have keys and values
 	blocks  []int // that these are in
 
 	most   int       // blocks that it can come to have
@@ -54,7 +55,7 @@ func (s *Sequence) Fork(o Options) (*Sequence, error) {
 	if s.ended {
 		return nil, fmt.Errorf("a fork of a sequence that has ended: expected one that is in its batch")
 	}
-	b, f := s.batch, &Sequence{batch: s.batch, history: slices.Clone(s.history), start: s.start, slid: s.slid}
+	b, f := s.batch, &Sequence{batch: s.batch, history: slices.Clone(s.history), head: s.head, start: s.start, slid: s.slid}
 	waits := s.waits()
 	if waits {
 		f.of = cmp.Or(s.of, s)
@@ -113,18 +114,28 @@ func (s *Sequence) End() {
 	b.free = append(b.free, s.row)
 }
 
-// pending are the tokens that are still to be read.
-func (s *Sequence) pending() []int { return s.history[s.start+s.read:] }
+// length is how many tokens the context has, and at which one stands at a position.
+func (s *Sequence) length() int { return len(s.head) + len(s.history) - s.start }
+func (s *Sequence) at(pos int) int {
+	if pos < len(s.head) {
+		return s.head[pos]
+	}
+	return s.history[s.start+pos-len(s.head)]
+}
+
+// pending is how many tokens are still to be read.
+func (s *Sequence) pending() int { return s.length() - s.read }
 
 // waits reports whether it has to read more than the token that it drew last, or another
 // one does for it.
-func (s *Sequence) waits() bool { return s.of != nil || len(s.pending()) > 1 }
+func (s *Sequence) waits() bool { return s.of != nil || s.pending() > 1 }
 
-// slide makes room in a full context: the newer half of its tokens is to be read again,
-// with the one that was drawn last.
+// slide makes room in a full context: its beginning, and the newer half of the rest, are to be
+// read again, with the token that was drawn last.
 func (s *Sequence) slide() {
 	b := s.batch
-	s.start = len(s.history) - 1 - b.o.Context/2
+	head, newer := stays(slices.Concat(s.head, s.history[s.start:len(s.history)-1]), s.drawer.Keep)
+	s.head, s.start = head, len(s.history)-1-len(newer)
 	for i, n := range s.blocks {
 		b.pool.release(n)
 		b.enter(s, i, noBlock)

@@ -33,7 +33,8 @@ var maxWatching = 64 << 20
 type Session struct {
 	steps
 	history []int // all tokens since the start or Reset, also those that left the context
-	cached  int   // how many of them, the latest, are in the cache
+	head    []int // tokens at the beginning of the context, which stayed when it was full
+	cached  int   // how many tokens are in the cache: head, and the latest ones
 	watch   []string
 	logits  []float32
 	rows    []float32 // scores after guesses, [tokens, vocab]
@@ -44,6 +45,11 @@ type Session struct {
 type SessionOptions struct {
 	Context int           // positions, 1 to the model's; 0: as many as the model has
 	Cache   backend.DType // of keys and values: one of caches; None: F16, or F32 where the matrices are
+
+	// Whole: layers with a window keep the keys and values of all positions, as others do, and
+	// not of those alone that queries can still see. Maps of their attention need that. It is so
+	// too where Watch or Edit are set.
+	Whole bool
 
 	// Watch is as in [Session.Watch].
 	Watch []string
@@ -59,11 +65,15 @@ func NewSession(m *model.Model, o SessionOptions) (*Session, error) {
 		return nil, fmt.Errorf("context size %d: this model can have 1 to %d positions", size, m.Context)
 	}
 	s := &Session{steps: steps{m: m, edit: o.Edit, size: size}, watch: o.Watch, logits: make([]float32, m.Vocab)}
+	if !o.Whole && len(o.Watch) == 0 && o.Edit == nil {
+		s.tail = newTail(m, size)
+	}
 	var err error
-	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+3*min(MaxChunk, ceilPow2(size))); err != nil {
+	if s.inputs, err = backend.New(m.Backend, backend.I32, 2+4*min(MaxChunk, ceilPow2(size))); err != nil {
 		return nil, err
 	}
-	if s.cache, err = m.NewCache(1, size, m.CacheDType(o.Cache)); err != nil {
+	rows := func(i int) (sequences, context int) { return 1, s.tail.rowsOf(m, i, size) }
+	if s.cache, err = m.NewCaches(m.CacheDType(o.Cache), rows); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -75,18 +85,24 @@ func (s *Session) Len() int  { return s.cached }
 func (s *Session) Size() int { return s.size }
 
 // Tokens are those in the context, the oldest first.
-func (s *Session) Tokens() []int { return slices.Clone(s.history[len(s.history)-s.cached:]) }
+func (s *Session) Tokens() []int {
+	return slices.Concat(s.head, s.history[len(s.history)-s.cached+len(s.head):])
+}
 
 // Reset forgets all tokens.
-func (s *Session) Reset() { s.history, s.cached = s.history[:0], 0 }
+func (s *Session) Reset() { s.history, s.head, s.cached, s.tail.start = s.history[:0], nil, 0, 0 }
 
 // Resume keeps the tokens of the context that ids begin with, forgets the others, and returns
 // the ids that are still to be fed. It forgets one more where none would be left: what follows
-// ids is known only once the last of them is read.
+// ids is known only once the last of them is read; and all of them where more than [MaxChunk] are
+// forgotten and layers with a window no longer have what is before these.
 func (s *Session) Resume(ids []int) (rest []int) {
-	same, read := 0, s.history[len(s.history)-s.cached:]
+	same, read := 0, s.Tokens()
 	for same < min(len(read), len(ids)-1) && read[same] == ids[same] {
 		same++
+	}
+	if !s.tail.holds(same) {
+		same = 0
 	}
 	s.rewind(same)
 	return ids[same:]
@@ -118,11 +134,15 @@ func (s *Session) Feed(ctx context.Context, ids ...int) ([]float32, error) {
 // feed runs steps over ids, of which the last one draws a token if asked to, and returns
 // that.
 func (s *Session) feed(ctx context.Context, ids []int, draws bool) (last *step, err error) {
+	defer func() { s.head = s.head[:min(len(s.head), s.cached)] }() // where not all was read
 	for len(ids) > 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		n := min(len(ids), MaxChunk)
+		if s.tail.rows > 0 {
+			n = min(n, tailStep)
+		}
 		if last, err = s.step(ceilPow2(n), draws && n == len(ids)); err != nil {
 			return nil, err
 		}
@@ -147,7 +167,8 @@ func (s *Session) read(p *step, ids []int) error {
 	if err := s.run(p, values); err != nil {
 		return err
 	}
-	s.history = append(s.history, ids...)
+	known := max(0, len(s.head)-s.cached) // of head, which stands in history already
+	s.history = append(s.history, ids[min(len(ids), known):]...)
 	s.cached += len(ids)
 	return nil
 }

@@ -4,6 +4,7 @@ package gpt
 // again. A session and a batch both run on these.
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 
@@ -20,6 +21,7 @@ type steps struct {
 	size   int            // positions that a sequence can have
 	inputs backend.Tensor // i32, of a step: ids, sequences, positions, the rows to score, the slots that these are drawn for
 	edit   nn.Edit
+	tail   tail   // where caches of layers with a window stand
 	draws  *draws // where steps draw tokens; nil until one does
 
 	recorded []*step // the latest used first
@@ -86,6 +88,7 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 	n := size.tokens()
 	ids, at := stepTensors(s.inputs, n)
 	at.Table, at.Single, at.Context = s.table, size.single, s.size
+	s.tail.places(&at, s.inputs, n, size.inputs())
 	x := s.m.Forward(t, ids, at, s.cache) // [1, tokens, width]
 	if size.picks() {
 		x = t.Pick(x, s.inputs.Slice(-1, 3*n, 3*n+size.scored)) // [1, scored, width]
@@ -105,7 +108,7 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 		return nil, err
 	}
 	p := &step{program, size, watch, program.Named(), program.Tensor(logits), program.Tensor(drawn)}
-	if err := p.complete(); err != nil {
+	if err := cmp.Or(p.complete(), s.whole(p)); err != nil {
 		p.Close()
 		return nil, err
 	}
@@ -115,6 +118,17 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 
 // run runs a step over its inputs.
 func (s *steps) run(p *step, inputs []int32) error {
+	if n := p.size.tokens(); s.tail.rows > 0 { // of one sequence, at consecutive positions
+		known := 0
+		for known < n && inputs[n+known] != padding {
+			known++
+		}
+		positions := inputs[2*n : 3*n]
+		if err := s.tail.reach(s.m, s.cache, int(positions[0]), known); err != nil {
+			return err
+		}
+		inputs = append(inputs, s.tail.near(positions)...)
+	}
 	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 0, len(inputs)), inputs); err != nil {
 		return err
 	}
@@ -158,6 +172,7 @@ func (s *steps) close() {
 		p.Close()
 	}
 	s.recorded, s.last = nil, nil
+	s.tail.close()
 	append(s.cache, s.inputs, s.table).Free()
 	s.draws.free()
 }

@@ -69,6 +69,17 @@ func (p *step) complete() error {
 	return nil
 }
 
+// whole returns an error for a map of attention of a layer that does not have all positions.
+func (s *steps) whole(p *step) error {
+	for i := range s.m.Layers {
+		name := fmt.Sprintf("blocks.%d.attention.probs", i)
+		if _, watched := p.named[name]; watched && s.tail.rowsOf(s.m, i, s.size) < s.size {
+			return fmt.Errorf("watch %q: the session keeps only the latest positions of this layer, whose queries see a window: make it with SessionOptions.Whole", name)
+		}
+	}
+	return nil
+}
+
 func matches(pattern, name string) bool {
 	ok, err := path.Match(pattern, name)
 	return ok && err == nil

@@ -81,7 +81,7 @@ func (in *Inspector) sessionFor(tokens int) (*gpt.Session, error) {
 		in.session = nil
 	}
 	var err error
-	in.session, err = gpt.NewSession(in.Model, gpt.SessionOptions{Context: roomFor(tokens, in.Model.Context), Cache: in.cache})
+	in.session, err = gpt.NewSession(in.Model, gpt.SessionOptions{Context: roomFor(tokens, in.Model.Context), Cache: in.cache, Whole: true})
 	return in.session, err
 }
 

@@ -162,7 +162,7 @@ func NewTraining(ctx context.Context, b backend.Backend, o TrainingOptions) (_ *
 	if t.trainer, err = gpt.NewTrainer(t.m, gpt.TrainOptions{Batch: o.Batch, Time: o.Context, AdamW: adam, Clip: 1, Seed: o.Seed}); err != nil {
 		return nil, err
 	}
-	if t.session, err = gpt.NewSession(t.m, gpt.SessionOptions{}); err != nil {
+	if t.session, err = gpt.NewSession(t.m, gpt.SessionOptions{Whole: true}); err != nil {
 		return nil, err
 	}
 	n := o.Batch * o.Context

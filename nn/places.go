@@ -14,6 +14,10 @@ type Places struct {
 	// context, width].
 	Table Tensor
 
+	// Near is At for the caches of layers with a window, where these have rows of the latest
+	// positions alone, so that row 0 is not position 0. Absent: they have all positions.
+	Near Tensor
+
 	// Single is how many tokens, the first ones, are each of any sequence at any position.
 	// The others of a row of ids are of one sequence, at consecutive positions, with padding
 	// at most behind them. If it is not 0 or all of a row, there is one row.
@@ -22,6 +26,14 @@ type Places struct {
 	// Context is how many positions a sequence can have, where that is less than its cache
 	// has room for. 0: as many.
 	Context int
+}
+
+// Within is where keys and values of a layer are whose queries see a window; 0: all positions.
+func (p Places) Within(window int) Places {
+	if window > 0 && !p.Near.Absent() {
+		p.At = p.Near
+	}
+	return p
 }
 
 // Positions is how many positions a sequence of x, [batch, time, …], can have, whose keys

@@ -59,6 +59,9 @@ func newDecoder(row switches, c Config, order Format) Network {
 	return m
 }
 
+// Window is how many positions a query of layer i sees, its own included; 0: all up to its own.
+func (m *Decoder) Window(i int) int { return m.Blocks[i].Attention.Window }
+
 // windowed and turned tell of layer i whether its queries see a window, and whether
 // positions turn its heads.
 func (s *DecoderSettings) windowed(i int) bool { return i < len(s.Sliding) && s.Sliding[i] }
@@ -201,6 +204,7 @@ func (m *Decoder) attend(t *nn.Tape, i int, x Tensor, at nn.Places, cache Tensor
 	t.See(q, "query")
 	t.See(k, "key")
 	t.See(v, "value")
+	at = at.Within(b.Attention.Window)
 	if width := k.Dim(-1); !cache.Absent() {
 		keys, values := cache.Slice(-1, 0, width), cache.Slice(-1, width, 2*width) // all rows that are known so far
 		if m.row.queryNorm != noNorm {                                             // values come from the product itself, which can store them, keys later

@@ -90,12 +90,27 @@ func (m *Model) RoundsNothing() bool {
 	return m.Activations.Quantized() && !m.DType().Quantized()
 }
 
+// Window is how many positions a query of layer i sees, its own included; 0: all up to its own.
+func (m *Model) Window(i int) int {
+	if n, ok := m.Network.(interface{ Window(layer int) int }); ok {
+		return n.Window(i)
+	}
+	return 0
+}
+
 // NewCache allocates a cache for a batch of sequences of up to context positions
 // each, stored as dtype d, one of caches.
 func (m *Model) NewCache(batch, context int, d backend.DType) (Cache, error) {
+	return m.NewCaches(d, func(int) (int, int) { return batch, context })
+}
+
+// NewCaches allocates a cache in which each layer has sequences and positions of its own, or
+// blocks and positions of each.
+func (m *Model) NewCaches(d backend.DType, size func(layer int) (batch, context int)) (Cache, error) {
 	cache := make(Cache, m.Layers)
 	for i := range cache {
 		var err error
+		batch, context := size(i)
 		if cache[i], err = backend.New(m.Backend, d, batch, context, m.CacheWidth()); err != nil {
 			cache.Free()
 			return nil, err

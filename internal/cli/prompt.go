@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,7 @@ type ChatPrompt struct {
 	System   string // what the system says before; empty for nothing
 	Thinking *bool  // as in [chat.RenderOptions]
 	encoder  *chat.Encoder
+	before   []int // what the template writes before a message, with what the system says
 }
 
 // Text returns the prompt as the user gave it, or "" if there is none.
@@ -97,6 +99,29 @@ func (f Prompt) IDs(ctx context.Context, text string, c model.Config, t *tokeniz
 	return ids, ctx.Err()
 }
 
+// Beginning is how many of a prompt's tokens are to stay in a context that gets full: those that
+// begin a text, or a conversation with what the system says.
+func (f Prompt) Beginning(ids []int, c model.Config, t *tokenizer.Tokenizer) int {
+	same := func(begin []int) int {
+		n := 0
+		for n < min(len(ids), len(begin)) && ids[n] == begin[n] {
+			n++
+		}
+		return n
+	}
+	n := 0
+	if len(ids) > 0 && slices.Contains(c.BOS, ids[0]) {
+		n = 1
+	}
+	if t != nil {
+		n = max(n, same(t.Prefix()))
+	}
+	if f.Chat != nil {
+		n = max(n, same(f.Chat.before))
+	}
+	return n
+}
+
 // Known is how many tokens there are: a prompt may have ids below it. t is nil for none.
 func Known(c model.Config, t *tokenizer.Tokenizer) int {
 	if t != nil {
@@ -151,6 +176,9 @@ func (p *ChatPrompt) encode(ctx context.Context, text string, t *tokenizer.Token
 	}
 	if p.encoder == nil {
 		p.encoder = chat.NewEncoder(t, p.Template)
+		if len(messages) > 0 { // a template that refuses them alone keeps what begins a text
+			p.before, _, _ = p.encoder.Encode(ctx, messages, chat.RenderOptions{Thinking: p.Thinking})
+		}
 	}
 	ids, _, err := p.encoder.Encode(ctx, append(messages, chat.Message{Role: chat.User, Content: text}), chat.RenderOptions{Answer: true, Thinking: p.Thinking})
 	return ids, err

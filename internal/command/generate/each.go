@@ -121,7 +121,7 @@ func (e *each) run(ctx context.Context, l loaded) error {
 	}
 	q.progress.end()
 	if q.slid > 0 {
-		fmt.Fprintf(os.Stderr, "%s: the context of %d tokens was full in %d prompts: its older half was forgotten\n", cli.Self(), e.batch.Context, q.slid)
+		fmt.Fprintf(os.Stderr, "%s: the context of %d tokens was full in %d prompts: its older half was forgotten, but for what --keep says\n", cli.Self(), e.batch.Context, q.slid)
 	}
 	if e.Verbose {
 		q.writeTimings(os.Stderr)
@@ -232,7 +232,7 @@ func (q *queue) receive(ctx context.Context) (x prompt, ok bool, err error) {
 // begin adds a prompt to the batch.
 func (q *queue) begin(x prompt) error {
 	o := q.loaded.options
-	o.Seed = seedAfter(o.Seed, x.line-1)
+	o.Seed, o.Keep = seedAfter(o.Seed, x.line-1), q.keep(x.ids, q.loaded)
 	s, err := q.live.Admit(x.ids, o)
 	if err != nil {
 		return err

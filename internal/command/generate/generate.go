@@ -10,6 +10,7 @@
 package generate
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 
@@ -34,8 +35,9 @@ type flags struct {
 	Sampling         cli.Sampling `embed:"" group:"Sampling"`
 
 	Predict   int    `short:"n" aliases:"n-predict,num-predict,max-tokens,max-new-tokens" default:"128" placeholder:"N" help:"How many tokens to generate; -1: until the model ends the text (${default})."`
-	CtxSize   int    `short:"c" aliases:"n-ctx,num-ctx,context" placeholder:"N" help:"Positions that the context holds (default: as many as the model can). When it is full the older half leaves it."`
+	CtxSize   int    `short:"c" aliases:"n-ctx,num-ctx,context" placeholder:"N" help:"Positions that the context holds (default: as many as the model can). When it is full the older half leaves it, but for --keep."`
 	CacheType string `aliases:"cache-type-k,cache-type-v" enum:"auto,${caches}" default:"auto" placeholder:"TYPE" help:"Keep keys and values as one of ${caches} (auto: f16, or f32 where matrices are)."`
+	Keep      *int   `aliases:"n-keep,num-keep" placeholder:"N" help:"How many of the first tokens stay when the context is full, at most half of it; -1: the prompt (default: those that begin a text, and with --chat what the system says)."`
 	IgnoreEOS bool   `name:"ignore-eos" help:"Never let the model end the text."`
 
 	Stop []string `short:"r" aliases:"reverse-prompt" sep:"none" placeholder:"TEXT" help:"End before this text, which is not printed; may be given several times."`
@@ -61,6 +63,26 @@ func (f *flags) cache() backend.DType {
 	return d
 }
 
+// keep is how many of a prompt's tokens stay in a full context.
+func (f *flags) keep(ids []int, l loaded) int {
+	switch {
+	case f.Keep == nil:
+		return f.Prompt.Beginning(ids, l.model.Config, l.tokenizer)
+	case *f.Keep < 0:
+		return len(ids)
+	}
+	return *f.Keep
+}
+
+// forgotten says what left a full context of so many tokens, of which the first may stay.
+func forgotten(size, keep, times int) string {
+	stayed := ""
+	if keep = min(keep, size/2); keep > 0 {
+		stayed = fmt.Sprintf(", but for the first %d", keep)
+	}
+	return fmt.Sprintf("the context of %d tokens was full: its older half was forgotten%s (%d times)", size, stayed, times)
+}
+
 func (f *flags) options() (gpt.Options, error) {
 	s, err := f.Sampling.Settings()
 	if err != nil {
@@ -71,6 +93,9 @@ func (f *flags) options() (gpt.Options, error) {
 	}
 	if f.CtxSize < 0 {
 		return gpt.Options{}, cli.Usagef("--ctx-size=%d: expected at least 1, or 0 for what the model can", f.CtxSize)
+	}
+	if f.Keep != nil && (*f.Keep < -1 || *f.Keep > math.MaxInt32) {
+		return gpt.Options{}, cli.Usagef("--keep=%d: expected 0 or more, or -1 for the prompt", *f.Keep)
 	}
 	if f.Parallel != nil && (*f.Parallel < 1 || *f.Parallel > gpt.MaxChunk) {
 		return gpt.Options{}, cli.Usagef("--parallel=%d: expected 1 to %d", *f.Parallel, gpt.MaxChunk)
@@ -127,7 +152,7 @@ var foreign = cli.Foreign(map[string]string{
 
 	cli.OneDevice: "-ngl --n-gpu-layers --gpu-layers --num-gpu -sm --split-mode -ts --tensor-split -mg --main-gpu --device-map --gpus",
 	cli.Automatic: "-fa --flash-attn -b --batch-size -ub --ubatch-size --mlock --mmap --no-mmap -tb --threads-batch --no-warmup --log-disable --simple-io" +
-		" -nkvo --no-kv-offload -kvu --numa --jinja -no-perf --no-perf --prio --poll --keepalive --nowordwrap --use-cache --num-batch --num-keep --compile",
+		" -nkvo --no-kv-offload -kvu --numa --jinja -no-perf --no-perf --prio --poll --keepalive --nowordwrap --use-cache --num-batch --compile",
 	"how many guesses pay is found out while the text comes: see --draft-max": "--draft-min --draft-p-min --draft-p-split --spec-draft-n-min --spec-draft-p-min",
 	"a draft model computes where the model does, with its context":           "-devd --device-draft -cd --ctx-size-draft -ngld --gpu-layers-draft --n-gpu-layers-draft -td --threads-draft",
 	cli.HubToken: "-hft --hf-token",
@@ -146,7 +171,7 @@ var foreign = cli.Foreign(map[string]string{
 	"text is printed on standard output: write > FILE behind it":                    "-o --out --output --output-file",
 	"say --json, or --json-stream for an object a token":                            "--format --output-format",
 	"see prompt_ids of --json":                                                      "--verbose-prompt",
-	"when the context is full its older half leaves it":                             "--keep --no-context-shift --context-shift",
+	"when the context is full its older half leaves it, but for --keep":             "--no-context-shift --context-shift",
 	"choose with --backend=vulkan, or --device":                                     "--gpu --cuda --use-gpu",
 	"sampling is on unless --temp=0":                                                "--do-sample",
 	"text is always printed as it comes; see --json-stream":                         "--stream",

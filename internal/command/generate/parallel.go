@@ -51,6 +51,7 @@ func contextOf(f *flags, c model.Config) int {
 func seedAfter(first uint64, i int) uint64 { return (first + uint64(i)) & math.MaxInt64 }
 
 func (s *several) run(ctx context.Context, l loaded) error {
+	l.options.Keep = s.keep(s.ids, l)
 	p, err := s.newAnswers(l)
 	if err != nil {
 		return err
@@ -96,6 +97,7 @@ type answers struct {
 	*several
 	all     []*answer
 	at      int // how many were printed whole
+	keep    int // tokens of the prompt that stay in a full context
 	columns int // of standard error
 	start   time.Time
 	report  *answersReport
@@ -133,7 +135,7 @@ func (h *held) release() error {
 }
 
 func (s *several) newAnswers(l loaded) (*answers, error) {
-	p := &answers{several: s, columns: cli.Columns(os.Stderr), report: &answersReport{
+	p := &answers{several: s, keep: l.options.Keep, columns: cli.Columns(os.Stderr), report: &answersReport{
 		Model: s.ModelFlags.Name(), Device: newDevice(l.device), PromptIDs: s.ids,
 	}}
 	for i := range *s.Parallel {
@@ -233,7 +235,7 @@ func (p *answers) advance() error {
 			return nil
 		}
 		if a.slides > 0 {
-			fmt.Fprintf(os.Stderr, "%s: answer %d: the context of %d tokens was full: its older half was forgotten (%d times)\n", cli.Self(), p.at+1, p.batch.Context, a.slides)
+			fmt.Fprintf(os.Stderr, "%s: answer %d: %s\n", cli.Self(), p.at+1, forgotten(p.batch.Context, p.keep, a.slides))
 		}
 		if p.LogProbs > 0 && !p.quiet() {
 			a.writeLogProbs(os.Stderr, p.columns)

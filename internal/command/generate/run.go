@@ -134,7 +134,7 @@ func (o *one) run(ctx context.Context, l loaded) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	l.options.Drafter = drafter
+	l.options.Drafter, l.options.Keep = drafter, o.keep(o.ids, l)
 	s, err := gpt.NewSession(l.model, gpt.SessionOptions{Context: o.CtxSize, Cache: o.cache()})
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (o *one) run(ctx context.Context, l loaded) (err error) {
 	also(w.end())
 	// What was generated before an error or Ctrl-C is reported all the same.
 	if r.slides > 0 { // at the end, for on a terminal it would come amid the text
-		fmt.Fprintf(os.Stderr, "%s: the context of %d tokens was full: its older half was forgotten (%d times)\n", cli.Self(), s.Size(), r.slides)
+		fmt.Fprintf(os.Stderr, "%s: %s\n", cli.Self(), forgotten(s.Size(), l.options.Keep, r.slides))
 	}
 	r.finish(w, l.options.Predict, err)
 	r.Timings = r.timings(l.load, len(o.ids))
