@@ -401,6 +401,33 @@ func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, 
 func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
+func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
 func quantizeAVX2(dst *byte, src *float32, blocks int)
 
 //go:noescape

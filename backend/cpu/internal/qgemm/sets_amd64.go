@@ -126,22 +126,31 @@ func packMXFP4(set string) packFunc {
 	return packer(set, packMXFP4AVX512, packMXFP4AVX512Few, packMXFP4AVXVNNI)
 }
 
-func oneQ8(set string) (k oneKernel) {
+// oneRow chooses between the kernels for one row: with AVX-512 VNNI, AVX-VNNI and AVX2.
+func oneRow(set string, wide, narrow, plain oneKernel) oneKernel {
 	switch set {
 	case "avx512few":
-		return oneKernel{8, oneQ8AVX512One}
+		return wide
 	case "avxvnni":
-		return oneKernel{8, oneQ8AVXVNNI}
+		return narrow
+	case "avx2":
+		return plain
 	}
-	return k
+	return oneKernel{}
 }
 
-func oneQ4(set string) (k oneKernel) {
-	switch set {
-	case "avx512few":
-		return oneKernel{16, oneQ4AVX512Few}
-	case "avxvnni":
-		return oneKernel{8, oneQ4AVXVNNI}
-	}
-	return k
+func oneQ8(set string) oneKernel {
+	return oneRow(set, oneKernel{outputs: 8, run: oneQ8AVX512One}, oneKernel{outputs: 8, run: oneQ8AVXVNNI}, oneKernel{})
+}
+func oneQ4(set string) oneKernel {
+	return oneRow(set, oneKernel{outputs: 16, run: oneQ4AVX512Few}, oneKernel{outputs: 8, run: oneQ4AVXVNNI}, oneKernel{})
+}
+func oneQ4K(set string) oneKernel {
+	return oneRow(set, oneKernel{16, true, oneQ4KAVX512Few}, oneKernel{8, true, oneQ4KAVXVNNI}, oneKernel{8, true, oneQ4KAVX2})
+}
+func oneQ5K(set string) oneKernel {
+	return oneRow(set, oneKernel{16, true, oneQ5KAVX512Few}, oneKernel{8, true, oneQ5KAVXVNNI}, oneKernel{8, true, oneQ5KAVX2})
+}
+func oneQ6K(set string) oneKernel {
+	return oneRow(set, oneKernel{16, true, oneQ6KAVX512Few}, oneKernel{8, true, oneQ6KAVXVNNI}, oneKernel{8, true, oneQ6KAVX2})
 }

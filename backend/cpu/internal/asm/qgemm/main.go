@@ -36,6 +36,12 @@ func main() {
 	vnni512few.oneQ4()
 	vnni.oneQ8()
 	vnni.oneQ4()
+	constants()
+	for _, s := range []set{vnni512few, vnni, avx2} {
+		for _, b := range []superBlock{q4k, q5k, q6k} {
+			s.oneK(b)
+		}
+	}
 	quantize()
 	quantize512()
 	prefetch()

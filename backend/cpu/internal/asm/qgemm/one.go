@@ -88,28 +88,35 @@ func (o one) finish(offset int) {
 		VPSUBD(y[oneTmp], y[oneSums], y[oneSums])
 	}
 	VCVTDQ2PS(o.v(oneSums), o.v(oneSums))
-	// The scales are the first two bytes of blocks. What is beside them is loaded too: of a row from
-	// the third byte on of the row before, and no byte before the first row.
-	for half := range o.lanes() / 8 {
-		to := x[oneScales-half*(oneScales-oneTmp)]
-		VMOVDQU(o.row(8*half, 0), to)
-		for i := 1; i < 8; i++ {
-			VPBLENDW(Imm(1<<i), o.row(8*half+i, -2*i), to, to)
-		}
-	}
+	o.blendHalves(0, oneScales, oneTmp)
 	if o.bits == 512 {
-		VINSERTI128(Imm(1), x[oneTmp], y[oneScales], y[oneScales])
-		VCVTPH2PS(y[oneScales], z[oneScales])
 		VPBROADCASTW(o.x, y[oneTmp])
 		VCVTPH2PS(y[oneTmp], z[oneTmp])
 	} else {
-		VCVTPH2PS(x[oneScales], y[oneScales])
 		VPBROADCASTW(o.x, x[oneTmp])
 		VCVTPH2PS(x[oneTmp], y[oneTmp])
 	}
 	VMULPS(o.v(oneTmp), o.v(oneScales), o.v(oneScales))
 	VMULPS(o.v(oneScales), o.v(oneSums), o.v(oneSums))
 	VADDPS(o.v(oneSums), o.v(oneAcc), o.v(oneAcc))
+}
+
+// blendHalves is [pack.halves] for rows of which another follows each but the last of all: of a number what is beside it
+// is loaded too, up to the 14 bytes before it, and of a row of which another follows those behind it. Register tmp is overwritten.
+func (o one) blendHalves(offset, v, tmp int) {
+	for half := range o.lanes() / 8 {
+		to := x[v-half*(v-tmp)]
+		VMOVDQU(o.row(8*half, offset), to)
+		for i := 1; i < 8; i++ {
+			VPBLENDW(Imm(1<<i), o.row(8*half+i, offset-2*i), to, to)
+		}
+	}
+	if o.bits == 512 {
+		VINSERTI128(Imm(1), x[tmp], y[v], y[v])
+		VCVTPH2PS(y[v], z[v])
+	} else {
+		VCVTPH2PS(x[v], y[v])
+	}
 }
 
 // oneQ8 writes the kernel for q8_0, for 256 bits: a register has a block of a row. With 512 bits there would be
