@@ -2,12 +2,14 @@ package qgemm
 
 import "unsafe"
 
-// oneKernel multiplies one row of x with some rows of weights where they lie. Strides, and memory ahead, are as of
-// packFunc.
+// oneFunc multiplies one row of x with some rows of weights where they lie. Strides, and memory ahead, are as of packFunc.
+type oneFunc func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int)
+
+// oneKernel is a kernel for the only row of x.
 type oneKernel struct {
 	outputs int  // 8 or 16, and a divisor of the width of a strip
 	packed  bool // x has been packed, for its numbers are used as f32; else it is a row of q8_a
-	run     func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int)
+	run     oneFunc
 }
 
 // Unpacked reports whether [Product.X] is the only row of activations as it is, rather than packed.

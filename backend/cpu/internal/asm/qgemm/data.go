@@ -40,6 +40,14 @@ func constants() {
 		vector(fmt.Sprint("bytes", b), b*0x01010101)
 	}
 	vector("words1", 0x00010001)
+	vector("word2", 2)
+	vector("denormal", 0x200000)
+	vector("bitOfByte", 0x08040201, 0x80402010, 0x08040201, 0x80402010, 0x08040201, 0x80402010, 0x08040201, 0x80402010,
+		0x08040201, 0x80402010, 0x08040201, 0x80402010, 0x08040201, 0x80402010, 0x08040201, 0x80402010)
+	for i := uint32(0); i < 16; i += 2 { // controls of shuffles that take a byte eight times, then the next one
+		low, high := i*0x01010101, (i+1)*0x01010101
+		vector(fmt.Sprint("spread", i), low, low, high, high, low, low, high, high, low, low, high, high, low, low, high, high)
+	}
 	vector("lower24", math.Float32bits(0x1p-24))
 	for i := range uint32(4) { // controls of shuffles that take byte i of each word as the lowest, or the highest
 		var low, top [16]uint32

@@ -76,16 +76,14 @@ func (o one) quads(v int) {
 	o.qwords(v, v+2, v)
 }
 
-// finish adds the sums in register 0, one of each output, to the results. Of bytes 1 << offset is to be subtracted.
+// finish adds the sums in register 0, one of each output, to the results. Of bytes 1 << offset is to be subtracted; 0: nothing.
 func (o one) finish(offset int) {
-	MOVWLSX(o.x.Offset(2), reg.EAX)
-	SHLL(Imm(uint64(offset)), reg.EAX)
-	VMOVD(reg.EAX, x[oneTmp])
-	VPBROADCASTD(x[oneTmp], o.v(oneTmp))
-	if o.bits == 512 {
-		VPSUBD(z[oneTmp], z[oneSums], z[oneSums])
-	} else {
-		VPSUBD(y[oneTmp], y[oneSums], y[oneSums])
+	if offset > 0 {
+		MOVWLSX(o.x.Offset(2), reg.EAX)
+		SHLL(Imm(uint64(offset)), reg.EAX)
+		VMOVD(reg.EAX, x[oneTmp])
+		VPBROADCASTD(x[oneTmp], o.v(oneTmp))
+		VPSUBD(o.v(oneTmp), o.v(oneSums), o.v(oneSums))
 	}
 	VCVTDQ2PS(o.v(oneSums), o.v(oneSums))
 	o.blendHalves(0, oneScales, oneTmp)
@@ -123,10 +121,24 @@ func (o one) blendHalves(offset, v, tmp int) {
 // 16 rows of weights, which no L1 cache holds beside those that are loaded meanwhile.
 func (s set) oneQ8() {
 	o := s.beginOne("oneQ8")
-	o.fill(128, oneMask)
+	offset := 7
+	if o.vnni {
+		o.fill(128, oneMask)
+	} else {
+		offset = 0
+		o.load(data("words1"), oneMask)
+	}
 	Label("block")
 	VMOVDQU(o.numbers(0), y[oneX])
 	for i := range 8 {
+		if !o.vnni { // of bytes up to 128 two products fit a word
+			VMOVDQU(o.row(i, 2), y[oneBytes])
+			VPSIGNB(y[oneBytes], y[oneX], y[oneSums+i])
+			VPABSB(y[oneBytes], y[oneBytes])
+			VPMADDUBSW(y[oneSums+i], y[oneBytes], y[oneSums+i])
+			VPMADDWD(y[oneMask], y[oneSums+i], y[oneSums+i])
+			continue
+		}
 		VPXOR(o.row(i, 2), y[oneMask], y[oneBytes])
 		o.zero(oneSums + i)
 		o.dot(oneX, oneBytes, oneSums+i)
@@ -137,7 +149,7 @@ func (s set) oneQ8() {
 	VPERM2I128(Imm(0x20), y[oneSums+4], y[oneSums], y[oneTmp])
 	VPERM2I128(Imm(0x31), y[oneSums+4], y[oneSums], y[oneSums])
 	VPADDD(o.v(oneTmp), o.v(oneSums), o.v(oneSums))
-	o.finish(7)
+	o.finish(offset)
 	o.next(34)
 }
 
