@@ -42,7 +42,7 @@ func (s set) beginOne(name string) one {
 func (o one) numbers(from int) Mem { return o.x.Offset(4 + from) }
 
 func (o one) next(blockBytes int) {
-	o.pack.advance(blockBytes)
+	o.skip(blockBytes)
 	add(36, reg.R12)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
@@ -131,6 +131,7 @@ func (s set) oneQ8() {
 	Label("block")
 	VMOVDQU(o.numbers(0), y[oneX])
 	for i := range 8 {
+		o.ask(34, i, 8)
 		if !o.vnni { // of bytes up to 128 two products fit a word
 			VMOVDQU(o.row(i, 2), y[oneBytes])
 			VPSIGNB(y[oneBytes], y[oneX], y[oneSums+i])
@@ -167,6 +168,7 @@ func (s set) oneQ4() {
 		VBROADCASTI128(o.numbers(16), y[oneMore])
 	}
 	for i := range 4 {
+		o.ask(18, i, 4)
 		VMOVDQU(o.row(i, 2), x[oneBytes])
 		for lane := 1; lane < o.bits/128; lane++ {
 			if o.bits == 512 {

@@ -133,7 +133,7 @@ func (s set) oneK(b superBlock) {
 	for piece := 0; piece < 4; piece += s.bits / 256 {
 		o.pieces(piece)
 	}
-	o.advance(b.bytes)
+	o.skip(b.bytes)
 	add(256/b.group*(b.group+12), reg.R12)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
@@ -185,6 +185,7 @@ func (o *oneK) pieces(first int) {
 	for j := range o.lanes() / 4 {
 		for i := range 4 {
 			o.rowProducts(4*j+i, first, shifts, oneKSums+2*(i%2))
+			o.ask(o.bytes, first*256/o.bits*o.lanes()+4*j+i, 1024/o.bits*o.lanes())
 			if i%2 == 1 {
 				for half := range 2 {
 					to := oneKHalf + half

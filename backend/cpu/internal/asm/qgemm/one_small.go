@@ -80,10 +80,11 @@ func (s set) oneSmall(b smallBlock) {
 	}
 	for i := range 4 {
 		o.fourRows(i)
+		o.ask(b.bytes, i, 4)
 	}
 	o.addLanes()
 	o.finishBlock()
-	o.advance(b.bytes)
+	o.skip(b.bytes)
 	add(32+12, reg.R12)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
