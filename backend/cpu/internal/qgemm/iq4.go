@@ -12,7 +12,7 @@ var IQ4_NL = Format{
 		scales[0] = scaleOf(block)
 		lookUp(bytes, block[2:18], &iq4)
 	},
-	pack: packIQ4NL,
+	pack: packIQ4NL, one: oneIQ4NL,
 }
 
 // IQ4_XS is backend.IQ4_XS.

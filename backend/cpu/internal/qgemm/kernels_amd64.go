@@ -401,6 +401,81 @@ func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, 
 func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
+func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ41AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ50AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ51AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneMXFP4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneIQ4NLAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ41AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ50AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ51AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneMXFP4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneIQ4NLAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ41AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ50AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ51AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneMXFP4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
+func oneQ8AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+
+//go:noescape
 func quantizeAVX2(dst *byte, src *float32, blocks int)
 
 //go:noescape

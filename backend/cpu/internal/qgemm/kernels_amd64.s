@@ -5975,6 +5975,546 @@ DATA fp4<>+14(SB)/1, $0x04
 DATA fp4<>+15(SB)/1, $0x00
 GLOBL fp4<>(SB), RODATA|NOPTR, $16
 
+DATA bytes15<>+0(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+4(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+8(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+12(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+16(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+20(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+24(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+28(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+32(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+36(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+40(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+44(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+48(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+52(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+56(SB)/4, $0x0f0f0f0f
+DATA bytes15<>+60(SB)/4, $0x0f0f0f0f
+GLOBL bytes15<>(SB), RODATA|NOPTR, $64
+
+DATA bytes16<>+0(SB)/4, $0x10101010
+DATA bytes16<>+4(SB)/4, $0x10101010
+DATA bytes16<>+8(SB)/4, $0x10101010
+DATA bytes16<>+12(SB)/4, $0x10101010
+DATA bytes16<>+16(SB)/4, $0x10101010
+DATA bytes16<>+20(SB)/4, $0x10101010
+DATA bytes16<>+24(SB)/4, $0x10101010
+DATA bytes16<>+28(SB)/4, $0x10101010
+DATA bytes16<>+32(SB)/4, $0x10101010
+DATA bytes16<>+36(SB)/4, $0x10101010
+DATA bytes16<>+40(SB)/4, $0x10101010
+DATA bytes16<>+44(SB)/4, $0x10101010
+DATA bytes16<>+48(SB)/4, $0x10101010
+DATA bytes16<>+52(SB)/4, $0x10101010
+DATA bytes16<>+56(SB)/4, $0x10101010
+DATA bytes16<>+60(SB)/4, $0x10101010
+GLOBL bytes16<>(SB), RODATA|NOPTR, $64
+
+DATA bytes32<>+0(SB)/4, $0x20202020
+DATA bytes32<>+4(SB)/4, $0x20202020
+DATA bytes32<>+8(SB)/4, $0x20202020
+DATA bytes32<>+12(SB)/4, $0x20202020
+DATA bytes32<>+16(SB)/4, $0x20202020
+DATA bytes32<>+20(SB)/4, $0x20202020
+DATA bytes32<>+24(SB)/4, $0x20202020
+DATA bytes32<>+28(SB)/4, $0x20202020
+DATA bytes32<>+32(SB)/4, $0x20202020
+DATA bytes32<>+36(SB)/4, $0x20202020
+DATA bytes32<>+40(SB)/4, $0x20202020
+DATA bytes32<>+44(SB)/4, $0x20202020
+DATA bytes32<>+48(SB)/4, $0x20202020
+DATA bytes32<>+52(SB)/4, $0x20202020
+DATA bytes32<>+56(SB)/4, $0x20202020
+DATA bytes32<>+60(SB)/4, $0x20202020
+GLOBL bytes32<>(SB), RODATA|NOPTR, $64
+
+DATA bytes48<>+0(SB)/4, $0x30303030
+DATA bytes48<>+4(SB)/4, $0x30303030
+DATA bytes48<>+8(SB)/4, $0x30303030
+DATA bytes48<>+12(SB)/4, $0x30303030
+DATA bytes48<>+16(SB)/4, $0x30303030
+DATA bytes48<>+20(SB)/4, $0x30303030
+DATA bytes48<>+24(SB)/4, $0x30303030
+DATA bytes48<>+28(SB)/4, $0x30303030
+DATA bytes48<>+32(SB)/4, $0x30303030
+DATA bytes48<>+36(SB)/4, $0x30303030
+DATA bytes48<>+40(SB)/4, $0x30303030
+DATA bytes48<>+44(SB)/4, $0x30303030
+DATA bytes48<>+48(SB)/4, $0x30303030
+DATA bytes48<>+52(SB)/4, $0x30303030
+DATA bytes48<>+56(SB)/4, $0x30303030
+DATA bytes48<>+60(SB)/4, $0x30303030
+GLOBL bytes48<>(SB), RODATA|NOPTR, $64
+
+DATA bytes63<>+0(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+4(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+8(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+12(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+16(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+20(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+24(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+28(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+32(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+36(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+40(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+44(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+48(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+52(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+56(SB)/4, $0x3f3f3f3f
+DATA bytes63<>+60(SB)/4, $0x3f3f3f3f
+GLOBL bytes63<>(SB), RODATA|NOPTR, $64
+
+DATA words1<>+0(SB)/4, $0x00010001
+DATA words1<>+4(SB)/4, $0x00010001
+DATA words1<>+8(SB)/4, $0x00010001
+DATA words1<>+12(SB)/4, $0x00010001
+DATA words1<>+16(SB)/4, $0x00010001
+DATA words1<>+20(SB)/4, $0x00010001
+DATA words1<>+24(SB)/4, $0x00010001
+DATA words1<>+28(SB)/4, $0x00010001
+DATA words1<>+32(SB)/4, $0x00010001
+DATA words1<>+36(SB)/4, $0x00010001
+DATA words1<>+40(SB)/4, $0x00010001
+DATA words1<>+44(SB)/4, $0x00010001
+DATA words1<>+48(SB)/4, $0x00010001
+DATA words1<>+52(SB)/4, $0x00010001
+DATA words1<>+56(SB)/4, $0x00010001
+DATA words1<>+60(SB)/4, $0x00010001
+GLOBL words1<>(SB), RODATA|NOPTR, $64
+
+DATA word2<>+0(SB)/4, $0x00000002
+DATA word2<>+4(SB)/4, $0x00000002
+DATA word2<>+8(SB)/4, $0x00000002
+DATA word2<>+12(SB)/4, $0x00000002
+DATA word2<>+16(SB)/4, $0x00000002
+DATA word2<>+20(SB)/4, $0x00000002
+DATA word2<>+24(SB)/4, $0x00000002
+DATA word2<>+28(SB)/4, $0x00000002
+DATA word2<>+32(SB)/4, $0x00000002
+DATA word2<>+36(SB)/4, $0x00000002
+DATA word2<>+40(SB)/4, $0x00000002
+DATA word2<>+44(SB)/4, $0x00000002
+DATA word2<>+48(SB)/4, $0x00000002
+DATA word2<>+52(SB)/4, $0x00000002
+DATA word2<>+56(SB)/4, $0x00000002
+DATA word2<>+60(SB)/4, $0x00000002
+GLOBL word2<>(SB), RODATA|NOPTR, $64
+
+DATA denormal<>+0(SB)/4, $0x00200000
+DATA denormal<>+4(SB)/4, $0x00200000
+DATA denormal<>+8(SB)/4, $0x00200000
+DATA denormal<>+12(SB)/4, $0x00200000
+DATA denormal<>+16(SB)/4, $0x00200000
+DATA denormal<>+20(SB)/4, $0x00200000
+DATA denormal<>+24(SB)/4, $0x00200000
+DATA denormal<>+28(SB)/4, $0x00200000
+DATA denormal<>+32(SB)/4, $0x00200000
+DATA denormal<>+36(SB)/4, $0x00200000
+DATA denormal<>+40(SB)/4, $0x00200000
+DATA denormal<>+44(SB)/4, $0x00200000
+DATA denormal<>+48(SB)/4, $0x00200000
+DATA denormal<>+52(SB)/4, $0x00200000
+DATA denormal<>+56(SB)/4, $0x00200000
+DATA denormal<>+60(SB)/4, $0x00200000
+GLOBL denormal<>(SB), RODATA|NOPTR, $64
+
+DATA bitOfByte<>+0(SB)/4, $0x08040201
+DATA bitOfByte<>+4(SB)/4, $0x80402010
+DATA bitOfByte<>+8(SB)/4, $0x08040201
+DATA bitOfByte<>+12(SB)/4, $0x80402010
+DATA bitOfByte<>+16(SB)/4, $0x08040201
+DATA bitOfByte<>+20(SB)/4, $0x80402010
+DATA bitOfByte<>+24(SB)/4, $0x08040201
+DATA bitOfByte<>+28(SB)/4, $0x80402010
+DATA bitOfByte<>+32(SB)/4, $0x08040201
+DATA bitOfByte<>+36(SB)/4, $0x80402010
+DATA bitOfByte<>+40(SB)/4, $0x08040201
+DATA bitOfByte<>+44(SB)/4, $0x80402010
+DATA bitOfByte<>+48(SB)/4, $0x08040201
+DATA bitOfByte<>+52(SB)/4, $0x80402010
+DATA bitOfByte<>+56(SB)/4, $0x08040201
+DATA bitOfByte<>+60(SB)/4, $0x80402010
+GLOBL bitOfByte<>(SB), RODATA|NOPTR, $64
+
+DATA spread0<>+0(SB)/4, $0x00000000
+DATA spread0<>+4(SB)/4, $0x00000000
+DATA spread0<>+8(SB)/4, $0x01010101
+DATA spread0<>+12(SB)/4, $0x01010101
+DATA spread0<>+16(SB)/4, $0x00000000
+DATA spread0<>+20(SB)/4, $0x00000000
+DATA spread0<>+24(SB)/4, $0x01010101
+DATA spread0<>+28(SB)/4, $0x01010101
+DATA spread0<>+32(SB)/4, $0x00000000
+DATA spread0<>+36(SB)/4, $0x00000000
+DATA spread0<>+40(SB)/4, $0x01010101
+DATA spread0<>+44(SB)/4, $0x01010101
+DATA spread0<>+48(SB)/4, $0x00000000
+DATA spread0<>+52(SB)/4, $0x00000000
+DATA spread0<>+56(SB)/4, $0x01010101
+DATA spread0<>+60(SB)/4, $0x01010101
+GLOBL spread0<>(SB), RODATA|NOPTR, $64
+
+DATA spread2<>+0(SB)/4, $0x02020202
+DATA spread2<>+4(SB)/4, $0x02020202
+DATA spread2<>+8(SB)/4, $0x03030303
+DATA spread2<>+12(SB)/4, $0x03030303
+DATA spread2<>+16(SB)/4, $0x02020202
+DATA spread2<>+20(SB)/4, $0x02020202
+DATA spread2<>+24(SB)/4, $0x03030303
+DATA spread2<>+28(SB)/4, $0x03030303
+DATA spread2<>+32(SB)/4, $0x02020202
+DATA spread2<>+36(SB)/4, $0x02020202
+DATA spread2<>+40(SB)/4, $0x03030303
+DATA spread2<>+44(SB)/4, $0x03030303
+DATA spread2<>+48(SB)/4, $0x02020202
+DATA spread2<>+52(SB)/4, $0x02020202
+DATA spread2<>+56(SB)/4, $0x03030303
+DATA spread2<>+60(SB)/4, $0x03030303
+GLOBL spread2<>(SB), RODATA|NOPTR, $64
+
+DATA spread4<>+0(SB)/4, $0x04040404
+DATA spread4<>+4(SB)/4, $0x04040404
+DATA spread4<>+8(SB)/4, $0x05050505
+DATA spread4<>+12(SB)/4, $0x05050505
+DATA spread4<>+16(SB)/4, $0x04040404
+DATA spread4<>+20(SB)/4, $0x04040404
+DATA spread4<>+24(SB)/4, $0x05050505
+DATA spread4<>+28(SB)/4, $0x05050505
+DATA spread4<>+32(SB)/4, $0x04040404
+DATA spread4<>+36(SB)/4, $0x04040404
+DATA spread4<>+40(SB)/4, $0x05050505
+DATA spread4<>+44(SB)/4, $0x05050505
+DATA spread4<>+48(SB)/4, $0x04040404
+DATA spread4<>+52(SB)/4, $0x04040404
+DATA spread4<>+56(SB)/4, $0x05050505
+DATA spread4<>+60(SB)/4, $0x05050505
+GLOBL spread4<>(SB), RODATA|NOPTR, $64
+
+DATA spread6<>+0(SB)/4, $0x06060606
+DATA spread6<>+4(SB)/4, $0x06060606
+DATA spread6<>+8(SB)/4, $0x07070707
+DATA spread6<>+12(SB)/4, $0x07070707
+DATA spread6<>+16(SB)/4, $0x06060606
+DATA spread6<>+20(SB)/4, $0x06060606
+DATA spread6<>+24(SB)/4, $0x07070707
+DATA spread6<>+28(SB)/4, $0x07070707
+DATA spread6<>+32(SB)/4, $0x06060606
+DATA spread6<>+36(SB)/4, $0x06060606
+DATA spread6<>+40(SB)/4, $0x07070707
+DATA spread6<>+44(SB)/4, $0x07070707
+DATA spread6<>+48(SB)/4, $0x06060606
+DATA spread6<>+52(SB)/4, $0x06060606
+DATA spread6<>+56(SB)/4, $0x07070707
+DATA spread6<>+60(SB)/4, $0x07070707
+GLOBL spread6<>(SB), RODATA|NOPTR, $64
+
+DATA spread8<>+0(SB)/4, $0x08080808
+DATA spread8<>+4(SB)/4, $0x08080808
+DATA spread8<>+8(SB)/4, $0x09090909
+DATA spread8<>+12(SB)/4, $0x09090909
+DATA spread8<>+16(SB)/4, $0x08080808
+DATA spread8<>+20(SB)/4, $0x08080808
+DATA spread8<>+24(SB)/4, $0x09090909
+DATA spread8<>+28(SB)/4, $0x09090909
+DATA spread8<>+32(SB)/4, $0x08080808
+DATA spread8<>+36(SB)/4, $0x08080808
+DATA spread8<>+40(SB)/4, $0x09090909
+DATA spread8<>+44(SB)/4, $0x09090909
+DATA spread8<>+48(SB)/4, $0x08080808
+DATA spread8<>+52(SB)/4, $0x08080808
+DATA spread8<>+56(SB)/4, $0x09090909
+DATA spread8<>+60(SB)/4, $0x09090909
+GLOBL spread8<>(SB), RODATA|NOPTR, $64
+
+DATA spread10<>+0(SB)/4, $0x0a0a0a0a
+DATA spread10<>+4(SB)/4, $0x0a0a0a0a
+DATA spread10<>+8(SB)/4, $0x0b0b0b0b
+DATA spread10<>+12(SB)/4, $0x0b0b0b0b
+DATA spread10<>+16(SB)/4, $0x0a0a0a0a
+DATA spread10<>+20(SB)/4, $0x0a0a0a0a
+DATA spread10<>+24(SB)/4, $0x0b0b0b0b
+DATA spread10<>+28(SB)/4, $0x0b0b0b0b
+DATA spread10<>+32(SB)/4, $0x0a0a0a0a
+DATA spread10<>+36(SB)/4, $0x0a0a0a0a
+DATA spread10<>+40(SB)/4, $0x0b0b0b0b
+DATA spread10<>+44(SB)/4, $0x0b0b0b0b
+DATA spread10<>+48(SB)/4, $0x0a0a0a0a
+DATA spread10<>+52(SB)/4, $0x0a0a0a0a
+DATA spread10<>+56(SB)/4, $0x0b0b0b0b
+DATA spread10<>+60(SB)/4, $0x0b0b0b0b
+GLOBL spread10<>(SB), RODATA|NOPTR, $64
+
+DATA spread12<>+0(SB)/4, $0x0c0c0c0c
+DATA spread12<>+4(SB)/4, $0x0c0c0c0c
+DATA spread12<>+8(SB)/4, $0x0d0d0d0d
+DATA spread12<>+12(SB)/4, $0x0d0d0d0d
+DATA spread12<>+16(SB)/4, $0x0c0c0c0c
+DATA spread12<>+20(SB)/4, $0x0c0c0c0c
+DATA spread12<>+24(SB)/4, $0x0d0d0d0d
+DATA spread12<>+28(SB)/4, $0x0d0d0d0d
+DATA spread12<>+32(SB)/4, $0x0c0c0c0c
+DATA spread12<>+36(SB)/4, $0x0c0c0c0c
+DATA spread12<>+40(SB)/4, $0x0d0d0d0d
+DATA spread12<>+44(SB)/4, $0x0d0d0d0d
+DATA spread12<>+48(SB)/4, $0x0c0c0c0c
+DATA spread12<>+52(SB)/4, $0x0c0c0c0c
+DATA spread12<>+56(SB)/4, $0x0d0d0d0d
+DATA spread12<>+60(SB)/4, $0x0d0d0d0d
+GLOBL spread12<>(SB), RODATA|NOPTR, $64
+
+DATA spread14<>+0(SB)/4, $0x0e0e0e0e
+DATA spread14<>+4(SB)/4, $0x0e0e0e0e
+DATA spread14<>+8(SB)/4, $0x0f0f0f0f
+DATA spread14<>+12(SB)/4, $0x0f0f0f0f
+DATA spread14<>+16(SB)/4, $0x0e0e0e0e
+DATA spread14<>+20(SB)/4, $0x0e0e0e0e
+DATA spread14<>+24(SB)/4, $0x0f0f0f0f
+DATA spread14<>+28(SB)/4, $0x0f0f0f0f
+DATA spread14<>+32(SB)/4, $0x0e0e0e0e
+DATA spread14<>+36(SB)/4, $0x0e0e0e0e
+DATA spread14<>+40(SB)/4, $0x0f0f0f0f
+DATA spread14<>+44(SB)/4, $0x0f0f0f0f
+DATA spread14<>+48(SB)/4, $0x0e0e0e0e
+DATA spread14<>+52(SB)/4, $0x0e0e0e0e
+DATA spread14<>+56(SB)/4, $0x0f0f0f0f
+DATA spread14<>+60(SB)/4, $0x0f0f0f0f
+GLOBL spread14<>(SB), RODATA|NOPTR, $64
+
+DATA lower24<>+0(SB)/4, $0x33800000
+DATA lower24<>+4(SB)/4, $0x33800000
+DATA lower24<>+8(SB)/4, $0x33800000
+DATA lower24<>+12(SB)/4, $0x33800000
+DATA lower24<>+16(SB)/4, $0x33800000
+DATA lower24<>+20(SB)/4, $0x33800000
+DATA lower24<>+24(SB)/4, $0x33800000
+DATA lower24<>+28(SB)/4, $0x33800000
+DATA lower24<>+32(SB)/4, $0x33800000
+DATA lower24<>+36(SB)/4, $0x33800000
+DATA lower24<>+40(SB)/4, $0x33800000
+DATA lower24<>+44(SB)/4, $0x33800000
+DATA lower24<>+48(SB)/4, $0x33800000
+DATA lower24<>+52(SB)/4, $0x33800000
+DATA lower24<>+56(SB)/4, $0x33800000
+DATA lower24<>+60(SB)/4, $0x33800000
+GLOBL lower24<>(SB), RODATA|NOPTR, $64
+
+DATA byte0<>+0(SB)/4, $0x80808000
+DATA byte0<>+4(SB)/4, $0x80808004
+DATA byte0<>+8(SB)/4, $0x80808008
+DATA byte0<>+12(SB)/4, $0x8080800c
+DATA byte0<>+16(SB)/4, $0x80808000
+DATA byte0<>+20(SB)/4, $0x80808004
+DATA byte0<>+24(SB)/4, $0x80808008
+DATA byte0<>+28(SB)/4, $0x8080800c
+DATA byte0<>+32(SB)/4, $0x80808000
+DATA byte0<>+36(SB)/4, $0x80808004
+DATA byte0<>+40(SB)/4, $0x80808008
+DATA byte0<>+44(SB)/4, $0x8080800c
+DATA byte0<>+48(SB)/4, $0x80808000
+DATA byte0<>+52(SB)/4, $0x80808004
+DATA byte0<>+56(SB)/4, $0x80808008
+DATA byte0<>+60(SB)/4, $0x8080800c
+GLOBL byte0<>(SB), RODATA|NOPTR, $64
+
+DATA top0<>+0(SB)/4, $0x00808080
+DATA top0<>+4(SB)/4, $0x04808080
+DATA top0<>+8(SB)/4, $0x08808080
+DATA top0<>+12(SB)/4, $0x0c808080
+DATA top0<>+16(SB)/4, $0x00808080
+DATA top0<>+20(SB)/4, $0x04808080
+DATA top0<>+24(SB)/4, $0x08808080
+DATA top0<>+28(SB)/4, $0x0c808080
+DATA top0<>+32(SB)/4, $0x00808080
+DATA top0<>+36(SB)/4, $0x04808080
+DATA top0<>+40(SB)/4, $0x08808080
+DATA top0<>+44(SB)/4, $0x0c808080
+DATA top0<>+48(SB)/4, $0x00808080
+DATA top0<>+52(SB)/4, $0x04808080
+DATA top0<>+56(SB)/4, $0x08808080
+DATA top0<>+60(SB)/4, $0x0c808080
+GLOBL top0<>(SB), RODATA|NOPTR, $64
+
+DATA byte1<>+0(SB)/4, $0x80808001
+DATA byte1<>+4(SB)/4, $0x80808005
+DATA byte1<>+8(SB)/4, $0x80808009
+DATA byte1<>+12(SB)/4, $0x8080800d
+DATA byte1<>+16(SB)/4, $0x80808001
+DATA byte1<>+20(SB)/4, $0x80808005
+DATA byte1<>+24(SB)/4, $0x80808009
+DATA byte1<>+28(SB)/4, $0x8080800d
+DATA byte1<>+32(SB)/4, $0x80808001
+DATA byte1<>+36(SB)/4, $0x80808005
+DATA byte1<>+40(SB)/4, $0x80808009
+DATA byte1<>+44(SB)/4, $0x8080800d
+DATA byte1<>+48(SB)/4, $0x80808001
+DATA byte1<>+52(SB)/4, $0x80808005
+DATA byte1<>+56(SB)/4, $0x80808009
+DATA byte1<>+60(SB)/4, $0x8080800d
+GLOBL byte1<>(SB), RODATA|NOPTR, $64
+
+DATA top1<>+0(SB)/4, $0x01808080
+DATA top1<>+4(SB)/4, $0x05808080
+DATA top1<>+8(SB)/4, $0x09808080
+DATA top1<>+12(SB)/4, $0x0d808080
+DATA top1<>+16(SB)/4, $0x01808080
+DATA top1<>+20(SB)/4, $0x05808080
+DATA top1<>+24(SB)/4, $0x09808080
+DATA top1<>+28(SB)/4, $0x0d808080
+DATA top1<>+32(SB)/4, $0x01808080
+DATA top1<>+36(SB)/4, $0x05808080
+DATA top1<>+40(SB)/4, $0x09808080
+DATA top1<>+44(SB)/4, $0x0d808080
+DATA top1<>+48(SB)/4, $0x01808080
+DATA top1<>+52(SB)/4, $0x05808080
+DATA top1<>+56(SB)/4, $0x09808080
+DATA top1<>+60(SB)/4, $0x0d808080
+GLOBL top1<>(SB), RODATA|NOPTR, $64
+
+DATA byte2<>+0(SB)/4, $0x80808002
+DATA byte2<>+4(SB)/4, $0x80808006
+DATA byte2<>+8(SB)/4, $0x8080800a
+DATA byte2<>+12(SB)/4, $0x8080800e
+DATA byte2<>+16(SB)/4, $0x80808002
+DATA byte2<>+20(SB)/4, $0x80808006
+DATA byte2<>+24(SB)/4, $0x8080800a
+DATA byte2<>+28(SB)/4, $0x8080800e
+DATA byte2<>+32(SB)/4, $0x80808002
+DATA byte2<>+36(SB)/4, $0x80808006
+DATA byte2<>+40(SB)/4, $0x8080800a
+DATA byte2<>+44(SB)/4, $0x8080800e
+DATA byte2<>+48(SB)/4, $0x80808002
+DATA byte2<>+52(SB)/4, $0x80808006
+DATA byte2<>+56(SB)/4, $0x8080800a
+DATA byte2<>+60(SB)/4, $0x8080800e
+GLOBL byte2<>(SB), RODATA|NOPTR, $64
+
+DATA top2<>+0(SB)/4, $0x02808080
+DATA top2<>+4(SB)/4, $0x06808080
+DATA top2<>+8(SB)/4, $0x0a808080
+DATA top2<>+12(SB)/4, $0x0e808080
+DATA top2<>+16(SB)/4, $0x02808080
+DATA top2<>+20(SB)/4, $0x06808080
+DATA top2<>+24(SB)/4, $0x0a808080
+DATA top2<>+28(SB)/4, $0x0e808080
+DATA top2<>+32(SB)/4, $0x02808080
+DATA top2<>+36(SB)/4, $0x06808080
+DATA top2<>+40(SB)/4, $0x0a808080
+DATA top2<>+44(SB)/4, $0x0e808080
+DATA top2<>+48(SB)/4, $0x02808080
+DATA top2<>+52(SB)/4, $0x06808080
+DATA top2<>+56(SB)/4, $0x0a808080
+DATA top2<>+60(SB)/4, $0x0e808080
+GLOBL top2<>(SB), RODATA|NOPTR, $64
+
+DATA byte3<>+0(SB)/4, $0x80808003
+DATA byte3<>+4(SB)/4, $0x80808007
+DATA byte3<>+8(SB)/4, $0x8080800b
+DATA byte3<>+12(SB)/4, $0x8080800f
+DATA byte3<>+16(SB)/4, $0x80808003
+DATA byte3<>+20(SB)/4, $0x80808007
+DATA byte3<>+24(SB)/4, $0x8080800b
+DATA byte3<>+28(SB)/4, $0x8080800f
+DATA byte3<>+32(SB)/4, $0x80808003
+DATA byte3<>+36(SB)/4, $0x80808007
+DATA byte3<>+40(SB)/4, $0x8080800b
+DATA byte3<>+44(SB)/4, $0x8080800f
+DATA byte3<>+48(SB)/4, $0x80808003
+DATA byte3<>+52(SB)/4, $0x80808007
+DATA byte3<>+56(SB)/4, $0x8080800b
+DATA byte3<>+60(SB)/4, $0x8080800f
+GLOBL byte3<>(SB), RODATA|NOPTR, $64
+
+DATA top3<>+0(SB)/4, $0x03808080
+DATA top3<>+4(SB)/4, $0x07808080
+DATA top3<>+8(SB)/4, $0x0b808080
+DATA top3<>+12(SB)/4, $0x0f808080
+DATA top3<>+16(SB)/4, $0x03808080
+DATA top3<>+20(SB)/4, $0x07808080
+DATA top3<>+24(SB)/4, $0x0b808080
+DATA top3<>+28(SB)/4, $0x0f808080
+DATA top3<>+32(SB)/4, $0x03808080
+DATA top3<>+36(SB)/4, $0x07808080
+DATA top3<>+40(SB)/4, $0x0b808080
+DATA top3<>+44(SB)/4, $0x0f808080
+DATA top3<>+48(SB)/4, $0x03808080
+DATA top3<>+52(SB)/4, $0x07808080
+DATA top3<>+56(SB)/4, $0x0b808080
+DATA top3<>+60(SB)/4, $0x0f808080
+GLOBL top3<>(SB), RODATA|NOPTR, $64
+
+DATA turn4and2<>+0(SB)/4, $0x00000004
+DATA turn4and2<>+4(SB)/4, $0x00000004
+DATA turn4and2<>+8(SB)/4, $0x00000004
+DATA turn4and2<>+12(SB)/4, $0x00000004
+DATA turn4and2<>+16(SB)/4, $0x00000004
+DATA turn4and2<>+20(SB)/4, $0x00000004
+DATA turn4and2<>+24(SB)/4, $0x00000004
+DATA turn4and2<>+28(SB)/4, $0x00000004
+DATA turn4and2<>+32(SB)/4, $0x00000002
+DATA turn4and2<>+36(SB)/4, $0x00000002
+DATA turn4and2<>+40(SB)/4, $0x00000002
+DATA turn4and2<>+44(SB)/4, $0x00000002
+DATA turn4and2<>+48(SB)/4, $0x00000002
+DATA turn4and2<>+52(SB)/4, $0x00000002
+DATA turn4and2<>+56(SB)/4, $0x00000002
+DATA turn4and2<>+60(SB)/4, $0x00000002
+GLOBL turn4and2<>(SB), RODATA|NOPTR, $64
+
+DATA turn3and1<>+0(SB)/4, $0x00000003
+DATA turn3and1<>+4(SB)/4, $0x00000003
+DATA turn3and1<>+8(SB)/4, $0x00000003
+DATA turn3and1<>+12(SB)/4, $0x00000003
+DATA turn3and1<>+16(SB)/4, $0x00000003
+DATA turn3and1<>+20(SB)/4, $0x00000003
+DATA turn3and1<>+24(SB)/4, $0x00000003
+DATA turn3and1<>+28(SB)/4, $0x00000003
+DATA turn3and1<>+32(SB)/4, $0x00000001
+DATA turn3and1<>+36(SB)/4, $0x00000001
+DATA turn3and1<>+40(SB)/4, $0x00000001
+DATA turn3and1<>+44(SB)/4, $0x00000001
+DATA turn3and1<>+48(SB)/4, $0x00000001
+DATA turn3and1<>+52(SB)/4, $0x00000001
+DATA turn3and1<>+56(SB)/4, $0x00000001
+DATA turn3and1<>+60(SB)/4, $0x00000001
+GLOBL turn3and1<>(SB), RODATA|NOPTR, $64
+
+DATA turn0and30<>+0(SB)/4, $0x00000000
+DATA turn0and30<>+4(SB)/4, $0x00000000
+DATA turn0and30<>+8(SB)/4, $0x00000000
+DATA turn0and30<>+12(SB)/4, $0x00000000
+DATA turn0and30<>+16(SB)/4, $0x00000000
+DATA turn0and30<>+20(SB)/4, $0x00000000
+DATA turn0and30<>+24(SB)/4, $0x00000000
+DATA turn0and30<>+28(SB)/4, $0x00000000
+DATA turn0and30<>+32(SB)/4, $0x0000001e
+DATA turn0and30<>+36(SB)/4, $0x0000001e
+DATA turn0and30<>+40(SB)/4, $0x0000001e
+DATA turn0and30<>+44(SB)/4, $0x0000001e
+DATA turn0and30<>+48(SB)/4, $0x0000001e
+DATA turn0and30<>+52(SB)/4, $0x0000001e
+DATA turn0and30<>+56(SB)/4, $0x0000001e
+DATA turn0and30<>+60(SB)/4, $0x0000001e
+GLOBL turn0and30<>(SB), RODATA|NOPTR, $64
+
+DATA turn31and29<>+0(SB)/4, $0x0000001f
+DATA turn31and29<>+4(SB)/4, $0x0000001f
+DATA turn31and29<>+8(SB)/4, $0x0000001f
+DATA turn31and29<>+12(SB)/4, $0x0000001f
+DATA turn31and29<>+16(SB)/4, $0x0000001f
+DATA turn31and29<>+20(SB)/4, $0x0000001f
+DATA turn31and29<>+24(SB)/4, $0x0000001f
+DATA turn31and29<>+28(SB)/4, $0x0000001f
+DATA turn31and29<>+32(SB)/4, $0x0000001d
+DATA turn31and29<>+36(SB)/4, $0x0000001d
+DATA turn31and29<>+40(SB)/4, $0x0000001d
+DATA turn31and29<>+44(SB)/4, $0x0000001d
+DATA turn31and29<>+48(SB)/4, $0x0000001d
+DATA turn31and29<>+52(SB)/4, $0x0000001d
+DATA turn31and29<>+56(SB)/4, $0x0000001d
+DATA turn31and29<>+60(SB)/4, $0x0000001d
+GLOBL turn31and29<>(SB), RODATA|NOPTR, $64
+
 // func packQ8AVX512(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·packQ8AVX512(SB), NOSPLIT, $0-40
@@ -6248,13 +6788,10 @@ block:
 	VMOVDQA32    Z5, Z1
 	VMOVDQA32    Z6, Z2
 	VMOVDQA32    Z7, Z3
-	VPSLLD       $0x10, Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
-	VPMOVDW      Z5, Y5
+	VPMOVDW      Z0, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 1024(DI)
-	VMOVDQA32    Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
+	VPSRLD       $0x10, Z0, Z5
 	VPMOVDW      Z5, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 1152(DI)
@@ -6373,9 +6910,7 @@ block:
 	VMOVDQA32    Z5, Z1
 	VMOVDQA32    Z6, Z2
 	VMOVDQA32    Z7, Z3
-	VPSLLD       $0x10, Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
-	VPMOVDW      Z5, Y5
+	VPMOVDW      Z0, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 1024(DI)
 	VPSRLD       $0x10, Z0, Z4
@@ -6546,13 +7081,10 @@ block:
 	VMOVDQA32    Z6, Z2
 	VMOVDQA32    Z7, Z3
 	VMOVDQA32    Z1, Z12
-	VPSLLD       $0x10, Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
-	VPMOVDW      Z5, Y5
+	VPMOVDW      Z0, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 1024(DI)
-	VMOVDQA32    Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
+	VPSRLD       $0x10, Z0, Z5
 	VPMOVDW      Z5, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 1152(DI)
@@ -6717,12 +7249,9 @@ block:
 	MOVL         $0x80000000, AX
 	VMOVD        AX, X6
 	VPBROADCASTD X6, Z6
-	VPSLLD       $0x10, Z0, Z7
-	VPSRLD       $0x10, Z7, Z7
-	VPMOVDW      Z7, Y7
+	VPMOVDW      Z0, Y7
 	VCVTPH2PS    Y7, Z4
-	VMOVDQA32    Z0, Z7
-	VPSRLD       $0x10, Z7, Z7
+	VPSRLD       $0x10, Z0, Z7
 	VPMOVDW      Z7, Y7
 	VCVTPH2PS    Y7, Z5
 	VPXORD       Z6, Z5, Z5
@@ -7320,12 +7849,9 @@ block:
 	MOVL         $0x80000000, AX
 	VMOVD        AX, X6
 	VPBROADCASTD X6, Z6
-	VPSLLD       $0x10, Z0, Z7
-	VPSRLD       $0x10, Z7, Z7
-	VPMOVDW      Z7, Y7
+	VPMOVDW      Z0, Y7
 	VCVTPH2PS    Y7, Z4
-	VMOVDQA32    Z0, Z7
-	VPSRLD       $0x10, Z7, Z7
+	VPSRLD       $0x10, Z0, Z7
 	VPMOVDW      Z7, Y7
 	VCVTPH2PS    Y7, Z5
 	VPXORD       Z6, Z5, Z5
@@ -9205,9 +9731,7 @@ block:
 	VMOVDQA32    Z5, Z1
 	VMOVDQA32    Z6, Z2
 	VMOVDQA32    Z7, Z3
-	VPSLLD       $0x10, Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
-	VPMOVDW      Z5, Y5
+	VPMOVDW      Z0, Y5
 	VCVTPH2PS    Y5, Z4
 	MOVL         $0x00000020, AX
 	VMOVD        AX, X7
@@ -10191,13 +10715,10 @@ block:
 	VMOVDQA32    Z5, Z1
 	VMOVDQA32    Z6, Z2
 	VMOVDQA32    Z7, Z3
-	VPSLLD       $0x10, Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
-	VPMOVDW      Z5, Y5
+	VPMOVDW      Z0, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 512(DI)
-	VMOVDQA32    Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
+	VPSRLD       $0x10, Z0, Z5
 	VPMOVDW      Z5, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 576(DI)
@@ -10316,9 +10837,7 @@ block:
 	VMOVDQA32    Z5, Z1
 	VMOVDQA32    Z6, Z2
 	VMOVDQA32    Z7, Z3
-	VPSLLD       $0x10, Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
-	VPMOVDW      Z5, Y5
+	VPMOVDW      Z0, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 512(DI)
 	VPSRLD       $0x10, Z0, Z4
@@ -10489,13 +11008,10 @@ block:
 	VMOVDQA32    Z6, Z2
 	VMOVDQA32    Z7, Z3
 	VMOVDQA32    Z1, Z12
-	VPSLLD       $0x10, Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
-	VPMOVDW      Z5, Y5
+	VPMOVDW      Z0, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 512(DI)
-	VMOVDQA32    Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
+	VPSRLD       $0x10, Z0, Z5
 	VPMOVDW      Z5, Y5
 	VCVTPH2PS    Y5, Z4
 	VMOVUPS      Z4, 576(DI)
@@ -10660,12 +11176,9 @@ block:
 	MOVL         $0x80000000, AX
 	VMOVD        AX, X6
 	VPBROADCASTD X6, Z6
-	VPSLLD       $0x10, Z0, Z7
-	VPSRLD       $0x10, Z7, Z7
-	VPMOVDW      Z7, Y7
+	VPMOVDW      Z0, Y7
 	VCVTPH2PS    Y7, Z4
-	VMOVDQA32    Z0, Z7
-	VPSRLD       $0x10, Z7, Z7
+	VPSRLD       $0x10, Z0, Z7
 	VPMOVDW      Z7, Y7
 	VCVTPH2PS    Y7, Z5
 	VPXORD       Z6, Z5, Z5
@@ -11263,12 +11776,9 @@ block:
 	MOVL         $0x80000000, AX
 	VMOVD        AX, X6
 	VPBROADCASTD X6, Z6
-	VPSLLD       $0x10, Z0, Z7
-	VPSRLD       $0x10, Z7, Z7
-	VPMOVDW      Z7, Y7
+	VPMOVDW      Z0, Y7
 	VCVTPH2PS    Y7, Z4
-	VMOVDQA32    Z0, Z7
-	VPSRLD       $0x10, Z7, Z7
+	VPSRLD       $0x10, Z0, Z7
 	VPMOVDW      Z7, Y7
 	VCVTPH2PS    Y7, Z5
 	VPXORD       Z6, Z5, Z5
@@ -13148,9 +13658,7 @@ block:
 	VMOVDQA32    Z5, Z1
 	VMOVDQA32    Z6, Z2
 	VMOVDQA32    Z7, Z3
-	VPSLLD       $0x10, Z0, Z5
-	VPSRLD       $0x10, Z5, Z5
-	VPMOVDW      Z5, Y5
+	VPMOVDW      Z0, Y5
 	VCVTPH2PS    Y5, Z4
 	MOVL         $0x00000020, AX
 	VMOVD        AX, X7
@@ -14074,8 +14582,7 @@ block:
 	VPERMQ      $0x08, Y5, Y5
 	VCVTPH2PS   X5, Y4
 	VMOVUPS     Y4, 256(DI)
-	VMOVDQA     Y0, Y5
-	VPSRLD      $0x10, Y5, Y5
+	VPSRLD      $0x10, Y0, Y5
 	VPACKUSDW   Y5, Y5, Y5
 	VPERMQ      $0x08, Y5, Y5
 	VCVTPH2PS   X5, Y4
@@ -14330,8 +14837,7 @@ block:
 	VPERMQ      $0x08, Y5, Y5
 	VCVTPH2PS   X5, Y4
 	VMOVUPS     Y4, 256(DI)
-	VMOVDQA     Y0, Y5
-	VPSRLD      $0x10, Y5, Y5
+	VPSRLD      $0x10, Y0, Y5
 	VPACKUSDW   Y5, Y5, Y5
 	VPERMQ      $0x08, Y5, Y5
 	VCVTPH2PS   X5, Y4
@@ -14479,8 +14985,7 @@ block:
 	VPACKUSDW    Y7, Y7, Y7
 	VPERMQ       $0x08, Y7, Y7
 	VCVTPH2PS    X7, Y4
-	VMOVDQA      Y0, Y7
-	VPSRLD       $0x10, Y7, Y7
+	VPSRLD       $0x10, Y0, Y7
 	VPACKUSDW    Y7, Y7, Y7
 	VPERMQ       $0x08, Y7, Y7
 	VCVTPH2PS    X7, Y5
@@ -14990,8 +15495,7 @@ block:
 	VPACKUSDW    Y7, Y7, Y7
 	VPERMQ       $0x08, Y7, Y7
 	VCVTPH2PS    X7, Y4
-	VMOVDQA      Y0, Y7
-	VPSRLD       $0x10, Y7, Y7
+	VPSRLD       $0x10, Y0, Y7
 	VPACKUSDW    Y7, Y7, Y7
 	VPERMQ       $0x08, Y7, Y7
 	VCVTPH2PS    X7, Y5
@@ -17222,24 +17726,29 @@ block:
 	VPXOR        2(SI), Y13, Y8
 	VPXOR        Y0, Y0, Y0
 	VPDPBUSD     Y11, Y8, Y0
+	PREFETCHT0   (R11)
 	VPXOR        2(SI)(DX*1), Y13, Y8
 	VPXOR        Y1, Y1, Y1
 	VPDPBUSD     Y11, Y8, Y1
 	VPXOR        2(SI)(DX*2), Y13, Y8
 	VPXOR        Y2, Y2, Y2
 	VPDPBUSD     Y11, Y8, Y2
+	PREFETCHT0   64(R11)
 	VPXOR        2(SI)(BX*1), Y13, Y8
 	VPXOR        Y3, Y3, Y3
 	VPDPBUSD     Y11, Y8, Y3
+	PREFETCHT0   128(R11)
 	VPXOR        2(R8), Y13, Y8
 	VPXOR        Y4, Y4, Y4
 	VPDPBUSD     Y11, Y8, Y4
 	VPXOR        2(R8)(DX*1), Y13, Y8
 	VPXOR        Y5, Y5, Y5
 	VPDPBUSD     Y11, Y8, Y5
+	PREFETCHT0   192(R11)
 	VPXOR        2(R8)(DX*2), Y13, Y8
 	VPXOR        Y6, Y6, Y6
 	VPDPBUSD     Y11, Y8, Y6
+	PREFETCHT0   256(R11)
 	VPXOR        2(R8)(BX*1), Y13, Y8
 	VPXOR        Y7, Y7, Y7
 	VPDPBUSD     Y11, Y8, Y7
@@ -17284,11 +17793,6 @@ block:
 	VMULPS       Y9, Y15, Y15
 	VMULPS       Y15, Y0, Y0
 	VADDPS       Y0, Y14, Y14
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	PREFETCHT0   128(R11)
-	PREFETCHT0   192(R11)
-	PREFETCHT0   256(R11)
 	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
@@ -17321,6 +17825,7 @@ TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-56
 block:
 	VBROADCASTI32X4 4(R12), Z11
 	VBROADCASTI32X4 20(R12), Z12
+	PREFETCHT0      (R11)
 	VMOVDQU         2(SI), X8
 	VINSERTI32X4    $0x01, 2(R8), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9), Z8, Z8
@@ -17331,6 +17836,7 @@ block:
 	VPSRLW          $0x04, Z8, Z8
 	VPANDD          Z13, Z8, Z8
 	VPDPBUSD        Z12, Z8, Z0
+	PREFETCHT0      64(R11)
 	VMOVDQU         2(SI)(DX*1), X8
 	VINSERTI32X4    $0x01, 2(R8)(DX*1), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9)(DX*1), Z8, Z8
@@ -17341,6 +17847,7 @@ block:
 	VPSRLW          $0x04, Z8, Z8
 	VPANDD          Z13, Z8, Z8
 	VPDPBUSD        Z12, Z8, Z1
+	PREFETCHT0      128(R11)
 	VMOVDQU         2(SI)(DX*2), X8
 	VINSERTI32X4    $0x01, 2(R8)(DX*2), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9)(DX*2), Z8, Z8
@@ -17351,6 +17858,8 @@ block:
 	VPSRLW          $0x04, Z8, Z8
 	VPANDD          Z13, Z8, Z8
 	VPDPBUSD        Z12, Z8, Z2
+	PREFETCHT0      192(R11)
+	PREFETCHT0      256(R11)
 	VMOVDQU         2(SI)(BX*1), X8
 	VINSERTI32X4    $0x01, 2(R8)(BX*1), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9)(BX*1), Z8, Z8
@@ -17399,11 +17908,6 @@ block:
 	VMULPS          Z9, Z15, Z15
 	VMULPS          Z15, Z0, Z0
 	VADDPS          Z0, Z14, Z14
-	PREFETCHT0      (R11)
-	PREFETCHT0      64(R11)
-	PREFETCHT0      128(R11)
-	PREFETCHT0      192(R11)
-	PREFETCHT0      256(R11)
 	ADDQ            $0x00000120, R11
 	ADDQ            $0x00000012, SI
 	ADDQ            $0x00000012, R8
@@ -17439,6 +17943,7 @@ block:
 	VPXOR        Y0, Y0, Y0
 	LONG         $0x503dc2c4
 	BYTE         $0xc3
+	PREFETCHT0   (R11)
 	VPXOR        2(SI)(DX*1), Y13, Y8
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x503dc2c4
@@ -17447,10 +17952,12 @@ block:
 	VPXOR        Y2, Y2, Y2
 	LONG         $0x503dc2c4
 	BYTE         $0xd3
+	PREFETCHT0   64(R11)
 	VPXOR        2(SI)(BX*1), Y13, Y8
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x503dc2c4
 	BYTE         $0xdb
+	PREFETCHT0   128(R11)
 	VPXOR        2(R8), Y13, Y8
 	VPXOR        Y4, Y4, Y4
 	LONG         $0x503dc2c4
@@ -17459,10 +17966,12 @@ block:
 	VPXOR        Y5, Y5, Y5
 	LONG         $0x503dc2c4
 	BYTE         $0xeb
+	PREFETCHT0   192(R11)
 	VPXOR        2(R8)(DX*2), Y13, Y8
 	VPXOR        Y6, Y6, Y6
 	LONG         $0x503dc2c4
 	BYTE         $0xf3
+	PREFETCHT0   256(R11)
 	VPXOR        2(R8)(BX*1), Y13, Y8
 	VPXOR        Y7, Y7, Y7
 	LONG         $0x503dc2c4
@@ -17508,11 +18017,6 @@ block:
 	VMULPS       Y9, Y15, Y15
 	VMULPS       Y15, Y0, Y0
 	VADDPS       Y0, Y14, Y14
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	PREFETCHT0   128(R11)
-	PREFETCHT0   192(R11)
-	PREFETCHT0   256(R11)
 	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
@@ -17553,6 +18057,7 @@ block:
 	VPAND          Y13, Y8, Y8
 	LONG           $0x503dc2c4
 	BYTE           $0xc4
+	PREFETCHT0     (R11)
 	VMOVDQU        2(SI)(DX*1), X8
 	VINSERTI128    $0x01, 2(R8)(DX*1), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -17563,6 +18068,7 @@ block:
 	VPAND          Y13, Y8, Y8
 	LONG           $0x503dc2c4
 	BYTE           $0xcc
+	PREFETCHT0     64(R11)
 	VMOVDQU        2(SI)(DX*2), X8
 	VINSERTI128    $0x01, 2(R8)(DX*2), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -17573,6 +18079,7 @@ block:
 	VPAND          Y13, Y8, Y8
 	LONG           $0x503dc2c4
 	BYTE           $0xd4
+	PREFETCHT0     128(R11)
 	VMOVDQU        2(SI)(BX*1), X8
 	VINSERTI128    $0x01, 2(R8)(BX*1), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -17612,9 +18119,6 @@ block:
 	VMULPS         Y9, Y15, Y15
 	VMULPS         Y15, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	PREFETCHT0     (R11)
-	PREFETCHT0     64(R11)
-	PREFETCHT0     128(R11)
 	ADDQ           $0x00000090, R11
 	ADDQ           $0x00000012, SI
 	ADDQ           $0x00000012, R8
@@ -17623,6 +18127,9239 @@ block:
 	JNZ            block
 	MOVQ           dst+0(FP), DI
 	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·oneQ4KAVX512Few(SB), $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
+	LEAQ    (R9)(DX*4), R10
+	VMOVUPS (DI), Z14
+	VMOVUPS bytes15<>+0(SB), Z15
+	VMOVUPS words1<>+0(SB), Z10
+
+block:
+	VMOVDQU      (SI), X4
+	VINSERTI32X4 $0x01, (R8), Z4, Z4
+	VINSERTI32X4 $0x02, (R9), Z4, Z4
+	VINSERTI32X4 $0x03, (R10), Z4, Z4
+	VMOVDQU      (SI)(DX*1), X5
+	VINSERTI32X4 $0x01, (R8)(DX*1), Z5, Z5
+	VINSERTI32X4 $0x02, (R9)(DX*1), Z5, Z5
+	VINSERTI32X4 $0x03, (R10)(DX*1), Z5, Z5
+	VMOVDQU      (SI)(DX*2), X6
+	VINSERTI32X4 $0x01, (R8)(DX*2), Z6, Z6
+	VINSERTI32X4 $0x02, (R9)(DX*2), Z6, Z6
+	VINSERTI32X4 $0x03, (R10)(DX*2), Z6, Z6
+	VMOVDQU      (SI)(BX*1), X7
+	VINSERTI32X4 $0x01, (R8)(BX*1), Z7, Z7
+	VINSERTI32X4 $0x02, (R9)(BX*1), Z7, Z7
+	VINSERTI32X4 $0x03, (R10)(BX*1), Z7, Z7
+	VPUNPCKLDQ   Z5, Z4, Z0
+	VPUNPCKHDQ   Z5, Z4, Z1
+	VPUNPCKLDQ   Z7, Z6, Z2
+	VPUNPCKHDQ   Z7, Z6, Z3
+	VPUNPCKLQDQ  Z2, Z0, Z4
+	VPUNPCKHQDQ  Z2, Z0, Z5
+	VPUNPCKLQDQ  Z3, Z1, Z6
+	VPUNPCKHQDQ  Z3, Z1, Z7
+	VMOVDQA32    Z4, Z0
+	VMOVDQA32    Z5, Z1
+	VMOVDQA32    Z6, Z2
+	VMOVDQA32    Z7, Z3
+	VPMOVDW      Z0, Y5
+	VCVTPH2PS    Y5, Z26
+	VPSRLD       $0x10, Z0, Z5
+	VPMOVDW      Z5, Y5
+	VCVTPH2PS    Y5, Z27
+	VPANDD       bytes63<>+0(SB), Z1, Z22
+	VPANDD       Z15, Z3, Z23
+	VPSRLD       $0x02, Z1, Z5
+	VPANDD       bytes48<>+0(SB), Z5, Z5
+	VPORD        Z23, Z5, Z23
+	VPANDD       bytes63<>+0(SB), Z2, Z24
+	VPSRLD       $0x04, Z3, Z3
+	VPANDD       Z15, Z3, Z25
+	VPSRLD       $0x02, Z2, Z5
+	VPANDD       bytes48<>+0(SB), Z5, Z5
+	VPORD        Z25, Z5, Z25
+	VMOVDQU      (R12), Y12
+	VINSERTI64X4 $0x01, 88(R12), Z12, Z12
+	VMOVDQU      44(R12), Y13
+	VINSERTI64X4 $0x01, 132(R12), Z13, Z13
+	VMOVUPS      16(SI), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   (R11)
+	VMOVUPS      16(SI)(DX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   64(R11)
+	VPACKSSDW    Z2, Z0, Z6
+	VPMADDWD     Z10, Z6, Z6
+	VPACKSSDW    Z3, Z1, Z7
+	VPMADDWD     Z10, Z7, Z7
+	VMOVUPS      16(SI)(DX*2), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   128(R11)
+	VMOVUPS      16(SI)(BX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   192(R11)
+	VPACKSSDW    Z2, Z0, Z2
+	VPMADDWD     Z10, Z2, Z2
+	VPACKSSDW    Z3, Z1, Z3
+	VPMADDWD     Z10, Z3, Z3
+	VPACKSSDW    Z2, Z6, Z16
+	VPMADDWD     Z10, Z16, Z16
+	VPACKSSDW    Z3, Z7, Z17
+	VPMADDWD     Z10, Z17, Z17
+	VMOVUPS      16(R8), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   256(R11)
+	VMOVUPS      16(R8)(DX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   320(R11)
+	VPACKSSDW    Z2, Z0, Z6
+	VPMADDWD     Z10, Z6, Z6
+	VPACKSSDW    Z3, Z1, Z7
+	VPMADDWD     Z10, Z7, Z7
+	VMOVUPS      16(R8)(DX*2), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   384(R11)
+	VMOVUPS      16(R8)(BX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   448(R11)
+	PREFETCHT0   512(R11)
+	VPACKSSDW    Z2, Z0, Z2
+	VPMADDWD     Z10, Z2, Z2
+	VPACKSSDW    Z3, Z1, Z3
+	VPMADDWD     Z10, Z3, Z3
+	VPACKSSDW    Z2, Z6, Z18
+	VPMADDWD     Z10, Z18, Z18
+	VPACKSSDW    Z3, Z7, Z19
+	VPMADDWD     Z10, Z19, Z19
+	VMOVUPS      16(R9), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   576(R11)
+	VMOVUPS      16(R9)(DX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   640(R11)
+	VPACKSSDW    Z2, Z0, Z6
+	VPMADDWD     Z10, Z6, Z6
+	VPACKSSDW    Z3, Z1, Z7
+	VPMADDWD     Z10, Z7, Z7
+	VMOVUPS      16(R9)(DX*2), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   704(R11)
+	VMOVUPS      16(R9)(BX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   768(R11)
+	VPACKSSDW    Z2, Z0, Z2
+	VPMADDWD     Z10, Z2, Z2
+	VPACKSSDW    Z3, Z1, Z3
+	VPMADDWD     Z10, Z3, Z3
+	VPACKSSDW    Z2, Z6, Z20
+	VPMADDWD     Z10, Z20, Z20
+	VPACKSSDW    Z3, Z7, Z21
+	VPMADDWD     Z10, Z21, Z21
+	VMOVUPS      16(R10), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   832(R11)
+	VMOVUPS      16(R10)(DX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   896(R11)
+	VPACKSSDW    Z2, Z0, Z6
+	VPMADDWD     Z10, Z6, Z6
+	VPACKSSDW    Z3, Z1, Z7
+	VPMADDWD     Z10, Z7, Z7
+	VMOVUPS      16(R10)(DX*2), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   960(R11)
+	VMOVUPS      16(R10)(BX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   1024(R11)
+	PREFETCHT0   1088(R11)
+	VPACKSSDW    Z2, Z0, Z2
+	VPMADDWD     Z10, Z2, Z2
+	VPACKSSDW    Z3, Z1, Z3
+	VPMADDWD     Z10, Z3, Z3
+	VPACKSSDW    Z2, Z6, Z0
+	VPMADDWD     Z10, Z0, Z0
+	VPACKSSDW    Z3, Z7, Z1
+	VPMADDWD     Z10, Z1, Z1
+	VSHUFI32X4   $0x88, Z18, Z16, Z4
+	VSHUFI32X4   $0x88, Z0, Z20, Z6
+	VSHUFI32X4   $0xdd, Z18, Z16, Z5
+	VSHUFI32X4   $0xdd, Z0, Z20, Z7
+	VPADDD       Z4, Z5, Z4
+	VPADDD       Z6, Z7, Z6
+	VSHUFI32X4   $0x88, Z6, Z4, Z8
+	VSHUFI32X4   $0xdd, Z6, Z4, Z9
+	VSHUFI32X4   $0x88, Z19, Z17, Z4
+	VSHUFI32X4   $0x88, Z1, Z21, Z6
+	VSHUFI32X4   $0xdd, Z19, Z17, Z5
+	VSHUFI32X4   $0xdd, Z1, Z21, Z7
+	VPADDD       Z4, Z5, Z4
+	VPADDD       Z6, Z7, Z6
+	VSHUFI32X4   $0x88, Z6, Z4, Z16
+	VSHUFI32X4   $0xdd, Z6, Z4, Z18
+	VCVTDQ2PS    Z8, Z8
+	VPSHUFB      byte0<>+0(SB), Z22, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VMULPS.BCST  32(R12), Z5, Z5
+	VMULPS       Z5, Z8, Z8
+	VPSHUFB      byte0<>+0(SB), Z24, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VMULPS.BCST  40(R12), Z5, Z5
+	VSUBPS       Z5, Z8, Z8
+	VADDPS       Z8, Z14, Z14
+	VCVTDQ2PS    Z16, Z16
+	VPSHUFB      byte1<>+0(SB), Z22, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VMULPS.BCST  76(R12), Z5, Z5
+	VMULPS       Z5, Z16, Z16
+	VPSHUFB      byte1<>+0(SB), Z24, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VMULPS.BCST  84(R12), Z5, Z5
+	VSUBPS       Z5, Z16, Z16
+	VADDPS       Z16, Z14, Z14
+	VCVTDQ2PS    Z9, Z9
+	VPSHUFB      byte2<>+0(SB), Z22, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VMULPS.BCST  120(R12), Z5, Z5
+	VMULPS       Z5, Z9, Z9
+	VPSHUFB      byte2<>+0(SB), Z24, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VMULPS.BCST  128(R12), Z5, Z5
+	VSUBPS       Z5, Z9, Z9
+	VADDPS       Z9, Z14, Z14
+	VCVTDQ2PS    Z18, Z18
+	VPSHUFB      byte3<>+0(SB), Z22, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VMULPS.BCST  164(R12), Z5, Z5
+	VMULPS       Z5, Z18, Z18
+	VPSHUFB      byte3<>+0(SB), Z24, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VMULPS.BCST  172(R12), Z5, Z5
+	VSUBPS       Z5, Z18, Z18
+	VADDPS       Z18, Z14, Z14
+	VMOVDQU      176(R12), Y12
+	VINSERTI64X4 $0x01, 264(R12), Z12, Z12
+	VMOVDQU      220(R12), Y13
+	VINSERTI64X4 $0x01, 308(R12), Z13, Z13
+	VMOVUPS      80(SI), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   1152(R11)
+	VMOVUPS      80(SI)(DX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   1216(R11)
+	VPACKSSDW    Z2, Z0, Z6
+	VPMADDWD     Z10, Z6, Z6
+	VPACKSSDW    Z3, Z1, Z7
+	VPMADDWD     Z10, Z7, Z7
+	VMOVUPS      80(SI)(DX*2), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   1280(R11)
+	VMOVUPS      80(SI)(BX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   1344(R11)
+	VPACKSSDW    Z2, Z0, Z2
+	VPMADDWD     Z10, Z2, Z2
+	VPACKSSDW    Z3, Z1, Z3
+	VPMADDWD     Z10, Z3, Z3
+	VPACKSSDW    Z2, Z6, Z16
+	VPMADDWD     Z10, Z16, Z16
+	VPACKSSDW    Z3, Z7, Z17
+	VPMADDWD     Z10, Z17, Z17
+	VMOVUPS      80(R8), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   1408(R11)
+	VMOVUPS      80(R8)(DX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   1472(R11)
+	VPACKSSDW    Z2, Z0, Z6
+	VPMADDWD     Z10, Z6, Z6
+	VPACKSSDW    Z3, Z1, Z7
+	VPMADDWD     Z10, Z7, Z7
+	VMOVUPS      80(R8)(DX*2), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   1536(R11)
+	VMOVUPS      80(R8)(BX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   1600(R11)
+	PREFETCHT0   1664(R11)
+	VPACKSSDW    Z2, Z0, Z2
+	VPMADDWD     Z10, Z2, Z2
+	VPACKSSDW    Z3, Z1, Z3
+	VPMADDWD     Z10, Z3, Z3
+	VPACKSSDW    Z2, Z6, Z18
+	VPMADDWD     Z10, Z18, Z18
+	VPACKSSDW    Z3, Z7, Z19
+	VPMADDWD     Z10, Z19, Z19
+	VMOVUPS      80(R9), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   1728(R11)
+	VMOVUPS      80(R9)(DX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   1792(R11)
+	VPACKSSDW    Z2, Z0, Z6
+	VPMADDWD     Z10, Z6, Z6
+	VPACKSSDW    Z3, Z1, Z7
+	VPMADDWD     Z10, Z7, Z7
+	VMOVUPS      80(R9)(DX*2), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   1856(R11)
+	VMOVUPS      80(R9)(BX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   1920(R11)
+	VPACKSSDW    Z2, Z0, Z2
+	VPMADDWD     Z10, Z2, Z2
+	VPACKSSDW    Z3, Z1, Z3
+	VPMADDWD     Z10, Z3, Z3
+	VPACKSSDW    Z2, Z6, Z20
+	VPMADDWD     Z10, Z20, Z20
+	VPACKSSDW    Z3, Z7, Z21
+	VPMADDWD     Z10, Z21, Z21
+	VMOVUPS      80(R10), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   1984(R11)
+	VMOVUPS      80(R10)(DX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   2048(R11)
+	VPACKSSDW    Z2, Z0, Z6
+	VPMADDWD     Z10, Z6, Z6
+	VPACKSSDW    Z3, Z1, Z7
+	VPMADDWD     Z10, Z7, Z7
+	VMOVUPS      80(R10)(DX*2), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   2112(R11)
+	VMOVUPS      80(R10)(BX*1), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   2176(R11)
+	PREFETCHT0   2240(R11)
+	VPACKSSDW    Z2, Z0, Z2
+	VPMADDWD     Z10, Z2, Z2
+	VPACKSSDW    Z3, Z1, Z3
+	VPMADDWD     Z10, Z3, Z3
+	VPACKSSDW    Z2, Z6, Z0
+	VPMADDWD     Z10, Z0, Z0
+	VPACKSSDW    Z3, Z7, Z1
+	VPMADDWD     Z10, Z1, Z1
+	VSHUFI32X4   $0x88, Z18, Z16, Z4
+	VSHUFI32X4   $0x88, Z0, Z20, Z6
+	VSHUFI32X4   $0xdd, Z18, Z16, Z5
+	VSHUFI32X4   $0xdd, Z0, Z20, Z7
+	VPADDD       Z4, Z5, Z4
+	VPADDD       Z6, Z7, Z6
+	VSHUFI32X4   $0x88, Z6, Z4, Z8
+	VSHUFI32X4   $0xdd, Z6, Z4, Z9
+	VSHUFI32X4   $0x88, Z19, Z17, Z4
+	VSHUFI32X4   $0x88, Z1, Z21, Z6
+	VSHUFI32X4   $0xdd, Z19, Z17, Z5
+	VSHUFI32X4   $0xdd, Z1, Z21, Z7
+	VPADDD       Z4, Z5, Z4
+	VPADDD       Z6, Z7, Z6
+	VSHUFI32X4   $0x88, Z6, Z4, Z16
+	VSHUFI32X4   $0xdd, Z6, Z4, Z18
+	VCVTDQ2PS    Z8, Z8
+	VPSHUFB      byte0<>+0(SB), Z23, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VMULPS.BCST  208(R12), Z5, Z5
+	VMULPS       Z5, Z8, Z8
+	VPSHUFB      byte0<>+0(SB), Z25, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VMULPS.BCST  216(R12), Z5, Z5
+	VSUBPS       Z5, Z8, Z8
+	VADDPS       Z8, Z14, Z14
+	VCVTDQ2PS    Z16, Z16
+	VPSHUFB      byte1<>+0(SB), Z23, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VMULPS.BCST  252(R12), Z5, Z5
+	VMULPS       Z5, Z16, Z16
+	VPSHUFB      byte1<>+0(SB), Z25, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VMULPS.BCST  260(R12), Z5, Z5
+	VSUBPS       Z5, Z16, Z16
+	VADDPS       Z16, Z14, Z14
+	VCVTDQ2PS    Z9, Z9
+	VPSHUFB      byte2<>+0(SB), Z23, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VMULPS.BCST  296(R12), Z5, Z5
+	VMULPS       Z5, Z9, Z9
+	VPSHUFB      byte2<>+0(SB), Z25, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VMULPS.BCST  304(R12), Z5, Z5
+	VSUBPS       Z5, Z9, Z9
+	VADDPS       Z9, Z14, Z14
+	VCVTDQ2PS    Z18, Z18
+	VPSHUFB      byte3<>+0(SB), Z23, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z26, Z5, Z5
+	VMULPS.BCST  340(R12), Z5, Z5
+	VMULPS       Z5, Z18, Z18
+	VPSHUFB      byte3<>+0(SB), Z25, Z5
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       Z27, Z5, Z5
+	VMULPS.BCST  348(R12), Z5, Z5
+	VSUBPS       Z5, Z18, Z18
+	VADDPS       Z18, Z14, Z14
+	ADDQ         $0x00000900, R11
+	ADDQ         $0x00000090, SI
+	ADDQ         $0x00000090, R8
+	ADDQ         $0x00000090, R9
+	ADDQ         $0x00000090, R10
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·oneQ5KAVX512Few(SB), $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
+	LEAQ    (R9)(DX*4), R10
+	VMOVUPS (DI), Z14
+	VMOVUPS bytes15<>+0(SB), Z15
+	VMOVUPS words1<>+0(SB), Z10
+	VMOVUPS bytes16<>+0(SB), Z11
+
+block:
+	VMOVDQU         (SI), X4
+	VINSERTI32X4    $0x01, (R8), Z4, Z4
+	VINSERTI32X4    $0x02, (R9), Z4, Z4
+	VINSERTI32X4    $0x03, (R10), Z4, Z4
+	VMOVDQU         (SI)(DX*1), X5
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z5, Z5
+	VMOVDQU         (SI)(DX*2), X6
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z6, Z6
+	VMOVDQU         (SI)(BX*1), X7
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z7, Z7
+	VPUNPCKLDQ      Z5, Z4, Z0
+	VPUNPCKHDQ      Z5, Z4, Z1
+	VPUNPCKLDQ      Z7, Z6, Z2
+	VPUNPCKHDQ      Z7, Z6, Z3
+	VPUNPCKLQDQ     Z2, Z0, Z4
+	VPUNPCKHQDQ     Z2, Z0, Z5
+	VPUNPCKLQDQ     Z3, Z1, Z6
+	VPUNPCKHQDQ     Z3, Z1, Z7
+	VMOVDQA32       Z4, Z0
+	VMOVDQA32       Z5, Z1
+	VMOVDQA32       Z6, Z2
+	VMOVDQA32       Z7, Z3
+	VPMOVDW         Z0, Y5
+	VCVTPH2PS       Y5, Z26
+	VPSRLD          $0x10, Z0, Z5
+	VPMOVDW         Z5, Y5
+	VCVTPH2PS       Y5, Z27
+	VPANDD          bytes63<>+0(SB), Z1, Z22
+	VPANDD          Z15, Z3, Z23
+	VPSRLD          $0x02, Z1, Z5
+	VPANDD          bytes48<>+0(SB), Z5, Z5
+	VPORD           Z23, Z5, Z23
+	VPANDD          bytes63<>+0(SB), Z2, Z24
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD          Z15, Z3, Z25
+	VPSRLD          $0x02, Z2, Z5
+	VPANDD          bytes48<>+0(SB), Z5, Z5
+	VPORD           Z25, Z5, Z25
+	VMOVDQU         (R12), Y12
+	VINSERTI64X4    $0x01, 88(R12), Z12, Z12
+	VMOVDQU         44(R12), Y13
+	VINSERTI64X4    $0x01, 132(R12), Z13, Z13
+	VMOVUPS         48(SI), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	VMOVUPS         48(SI)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(DX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      64(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         48(SI)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(DX*2), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      128(R11)
+	PREFETCHT0      192(R11)
+	VMOVUPS         48(SI)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(BX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      256(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z16
+	VPMADDWD        Z10, Z16, Z16
+	VPACKSSDW       Z3, Z7, Z17
+	VPMADDWD        Z10, Z17, Z17
+	VMOVUPS         48(R8), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      320(R11)
+	VMOVUPS         48(R8)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(DX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      384(R11)
+	PREFETCHT0      448(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         48(R8)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(DX*2), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      512(R11)
+	VMOVUPS         48(R8)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(BX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      576(R11)
+	PREFETCHT0      640(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z18
+	VPMADDWD        Z10, Z18, Z18
+	VPACKSSDW       Z3, Z7, Z19
+	VPMADDWD        Z10, Z19, Z19
+	VMOVUPS         48(R9), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      704(R11)
+	VMOVUPS         48(R9)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(DX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      768(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         48(R9)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(DX*2), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      832(R11)
+	PREFETCHT0      896(R11)
+	VMOVUPS         48(R9)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(BX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      960(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z20
+	VPMADDWD        Z10, Z20, Z20
+	VPACKSSDW       Z3, Z7, Z21
+	VPMADDWD        Z10, Z21, Z21
+	VMOVUPS         48(R10), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1024(R11)
+	VMOVUPS         48(R10)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(DX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1088(R11)
+	PREFETCHT0      1152(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         48(R10)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(DX*2), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1216(R11)
+	VMOVUPS         48(R10)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(BX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1280(R11)
+	PREFETCHT0      1344(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z0
+	VPMADDWD        Z10, Z0, Z0
+	VPACKSSDW       Z3, Z7, Z1
+	VPMADDWD        Z10, Z1, Z1
+	VSHUFI32X4      $0x88, Z18, Z16, Z4
+	VSHUFI32X4      $0x88, Z0, Z20, Z6
+	VSHUFI32X4      $0xdd, Z18, Z16, Z5
+	VSHUFI32X4      $0xdd, Z0, Z20, Z7
+	VPADDD          Z4, Z5, Z4
+	VPADDD          Z6, Z7, Z6
+	VSHUFI32X4      $0x88, Z6, Z4, Z8
+	VSHUFI32X4      $0xdd, Z6, Z4, Z9
+	VSHUFI32X4      $0x88, Z19, Z17, Z4
+	VSHUFI32X4      $0x88, Z1, Z21, Z6
+	VSHUFI32X4      $0xdd, Z19, Z17, Z5
+	VSHUFI32X4      $0xdd, Z1, Z21, Z7
+	VPADDD          Z4, Z5, Z4
+	VPADDD          Z6, Z7, Z6
+	VSHUFI32X4      $0x88, Z6, Z4, Z16
+	VSHUFI32X4      $0xdd, Z6, Z4, Z18
+	VCVTDQ2PS       Z8, Z8
+	VPSHUFB         byte0<>+0(SB), Z22, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     32(R12), Z5, Z5
+	VMULPS          Z5, Z8, Z8
+	VPSHUFB         byte0<>+0(SB), Z24, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z27, Z5, Z5
+	VMULPS.BCST     40(R12), Z5, Z5
+	VSUBPS          Z5, Z8, Z8
+	VADDPS          Z8, Z14, Z14
+	VCVTDQ2PS       Z16, Z16
+	VPSHUFB         byte1<>+0(SB), Z22, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     76(R12), Z5, Z5
+	VMULPS          Z5, Z16, Z16
+	VPSHUFB         byte1<>+0(SB), Z24, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z27, Z5, Z5
+	VMULPS.BCST     84(R12), Z5, Z5
+	VSUBPS          Z5, Z16, Z16
+	VADDPS          Z16, Z14, Z14
+	VCVTDQ2PS       Z9, Z9
+	VPSHUFB         byte2<>+0(SB), Z22, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     120(R12), Z5, Z5
+	VMULPS          Z5, Z9, Z9
+	VPSHUFB         byte2<>+0(SB), Z24, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z27, Z5, Z5
+	VMULPS.BCST     128(R12), Z5, Z5
+	VSUBPS          Z5, Z9, Z9
+	VADDPS          Z9, Z14, Z14
+	VCVTDQ2PS       Z18, Z18
+	VPSHUFB         byte3<>+0(SB), Z22, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     164(R12), Z5, Z5
+	VMULPS          Z5, Z18, Z18
+	VPSHUFB         byte3<>+0(SB), Z24, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z27, Z5, Z5
+	VMULPS.BCST     172(R12), Z5, Z5
+	VSUBPS          Z5, Z18, Z18
+	VADDPS          Z18, Z14, Z14
+	VMOVDQU         176(R12), Y12
+	VINSERTI64X4    $0x01, 264(R12), Z12, Z12
+	VMOVDQU         220(R12), Y13
+	VINSERTI64X4    $0x01, 308(R12), Z13, Z13
+	VMOVUPS         112(SI), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1408(R11)
+	VMOVUPS         112(SI)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(DX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(DX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1472(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         112(SI)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(DX*2), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(DX*2), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1536(R11)
+	PREFETCHT0      1600(R11)
+	VMOVUPS         112(SI)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(BX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(BX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1664(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z16
+	VPMADDWD        Z10, Z16, Z16
+	VPACKSSDW       Z3, Z7, Z17
+	VPMADDWD        Z10, Z17, Z17
+	VMOVUPS         112(R8), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1728(R11)
+	VMOVUPS         112(R8)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(DX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(DX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1792(R11)
+	PREFETCHT0      1856(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         112(R8)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(DX*2), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(DX*2), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1920(R11)
+	VMOVUPS         112(R8)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(BX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(BX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1984(R11)
+	PREFETCHT0      2048(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z18
+	VPMADDWD        Z10, Z18, Z18
+	VPACKSSDW       Z3, Z7, Z19
+	VPMADDWD        Z10, Z19, Z19
+	VMOVUPS         112(R9), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2112(R11)
+	VMOVUPS         112(R9)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(DX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(DX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      2176(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         112(R9)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(DX*2), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(DX*2), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2240(R11)
+	PREFETCHT0      2304(R11)
+	VMOVUPS         112(R9)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(BX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(BX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      2368(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z20
+	VPMADDWD        Z10, Z20, Z20
+	VPACKSSDW       Z3, Z7, Z21
+	VPMADDWD        Z10, Z21, Z21
+	VMOVUPS         112(R10), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2432(R11)
+	VMOVUPS         112(R10)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(DX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(DX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      2496(R11)
+	PREFETCHT0      2560(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         112(R10)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(DX*2), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(DX*2), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2624(R11)
+	VMOVUPS         112(R10)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(BX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(BX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      2688(R11)
+	PREFETCHT0      2752(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z0
+	VPMADDWD        Z10, Z0, Z0
+	VPACKSSDW       Z3, Z7, Z1
+	VPMADDWD        Z10, Z1, Z1
+	VSHUFI32X4      $0x88, Z18, Z16, Z4
+	VSHUFI32X4      $0x88, Z0, Z20, Z6
+	VSHUFI32X4      $0xdd, Z18, Z16, Z5
+	VSHUFI32X4      $0xdd, Z0, Z20, Z7
+	VPADDD          Z4, Z5, Z4
+	VPADDD          Z6, Z7, Z6
+	VSHUFI32X4      $0x88, Z6, Z4, Z8
+	VSHUFI32X4      $0xdd, Z6, Z4, Z9
+	VSHUFI32X4      $0x88, Z19, Z17, Z4
+	VSHUFI32X4      $0x88, Z1, Z21, Z6
+	VSHUFI32X4      $0xdd, Z19, Z17, Z5
+	VSHUFI32X4      $0xdd, Z1, Z21, Z7
+	VPADDD          Z4, Z5, Z4
+	VPADDD          Z6, Z7, Z6
+	VSHUFI32X4      $0x88, Z6, Z4, Z16
+	VSHUFI32X4      $0xdd, Z6, Z4, Z18
+	VCVTDQ2PS       Z8, Z8
+	VPSHUFB         byte0<>+0(SB), Z23, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     208(R12), Z5, Z5
+	VMULPS          Z5, Z8, Z8
+	VPSHUFB         byte0<>+0(SB), Z25, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z27, Z5, Z5
+	VMULPS.BCST     216(R12), Z5, Z5
+	VSUBPS          Z5, Z8, Z8
+	VADDPS          Z8, Z14, Z14
+	VCVTDQ2PS       Z16, Z16
+	VPSHUFB         byte1<>+0(SB), Z23, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     252(R12), Z5, Z5
+	VMULPS          Z5, Z16, Z16
+	VPSHUFB         byte1<>+0(SB), Z25, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z27, Z5, Z5
+	VMULPS.BCST     260(R12), Z5, Z5
+	VSUBPS          Z5, Z16, Z16
+	VADDPS          Z16, Z14, Z14
+	VCVTDQ2PS       Z9, Z9
+	VPSHUFB         byte2<>+0(SB), Z23, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     296(R12), Z5, Z5
+	VMULPS          Z5, Z9, Z9
+	VPSHUFB         byte2<>+0(SB), Z25, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z27, Z5, Z5
+	VMULPS.BCST     304(R12), Z5, Z5
+	VSUBPS          Z5, Z9, Z9
+	VADDPS          Z9, Z14, Z14
+	VCVTDQ2PS       Z18, Z18
+	VPSHUFB         byte3<>+0(SB), Z23, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     340(R12), Z5, Z5
+	VMULPS          Z5, Z18, Z18
+	VPSHUFB         byte3<>+0(SB), Z25, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z27, Z5, Z5
+	VMULPS.BCST     348(R12), Z5, Z5
+	VSUBPS          Z5, Z18, Z18
+	VADDPS          Z18, Z14, Z14
+	ADDQ            $0x00000b00, R11
+	ADDQ            $0x000000b0, SI
+	ADDQ            $0x000000b0, R8
+	ADDQ            $0x000000b0, R9
+	ADDQ            $0x000000b0, R10
+	ADDQ            $0x00000160, R12
+	DECQ            CX
+	JNZ             block
+	MOVQ            dst+0(FP), DI
+	VMOVUPS         Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
+TEXT ·oneQ6KAVX512Few(SB), $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
+	LEAQ    (R9)(DX*4), R10
+	VMOVUPS (DI), Z14
+	VMOVUPS bytes15<>+0(SB), Z15
+	VMOVUPS words1<>+0(SB), Z10
+	VMOVUPS bytes48<>+0(SB), Z11
+
+block:
+	VMOVDQU         192(SI), X4
+	VINSERTI32X4    $0x01, 192(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 192(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 192(R10), Z4, Z4
+	VMOVDQU         192(SI)(DX*1), X5
+	VINSERTI32X4    $0x01, 192(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 192(R9)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 192(R10)(DX*1), Z5, Z5
+	VMOVDQU         192(SI)(DX*2), X6
+	VINSERTI32X4    $0x01, 192(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 192(R9)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 192(R10)(DX*2), Z6, Z6
+	VMOVDQU         192(SI)(BX*1), X7
+	VINSERTI32X4    $0x01, 192(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 192(R9)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 192(R10)(BX*1), Z7, Z7
+	VPUNPCKLDQ      Z5, Z4, Z0
+	VPUNPCKHDQ      Z5, Z4, Z1
+	VPUNPCKLDQ      Z7, Z6, Z2
+	VPUNPCKHDQ      Z7, Z6, Z3
+	VPUNPCKLQDQ     Z2, Z0, Z4
+	VPUNPCKHQDQ     Z2, Z0, Z5
+	VPUNPCKLQDQ     Z3, Z1, Z6
+	VPUNPCKHQDQ     Z3, Z1, Z7
+	VMOVDQA32       Z4, Z0
+	VMOVDQA32       Z5, Z1
+	VMOVDQA32       Z6, Z2
+	VMOVDQA32       Z7, Z3
+	VMOVDQA32       Z0, Z22
+	VMOVDQA32       Z1, Z23
+	VMOVDQA32       Z2, Z24
+	VMOVDQA32       Z3, Z25
+	VMOVDQU         208(SI), X6
+	VPBLENDW        $0x02, 206(SI)(DX*1), X6, X6
+	VPBLENDW        $0x04, 204(SI)(DX*2), X6, X6
+	VPBLENDW        $0x08, 202(SI)(BX*1), X6, X6
+	VPBLENDW        $0x10, 200(R8), X6, X6
+	VPBLENDW        $0x20, 198(R8)(DX*1), X6, X6
+	VPBLENDW        $0x40, 196(R8)(DX*2), X6, X6
+	VPBLENDW        $0x80, 194(R8)(BX*1), X6, X6
+	VMOVDQU         208(R9), X5
+	VPBLENDW        $0x02, 206(R9)(DX*1), X5, X5
+	VPBLENDW        $0x04, 204(R9)(DX*2), X5, X5
+	VPBLENDW        $0x08, 202(R9)(BX*1), X5, X5
+	VPBLENDW        $0x10, 200(R10), X5, X5
+	VPBLENDW        $0x20, 198(R10)(DX*1), X5, X5
+	VPBLENDW        $0x40, 196(R10)(DX*2), X5, X5
+	VPBLENDW        $0x80, 194(R10)(BX*1), X5, X5
+	VINSERTI128     $0x01, X5, Y6, Y6
+	VCVTPH2PS       Y6, Z6
+	VMULPS          lower24<>+0(SB), Z6, Z26
+	VMOVDQU         (R12), X12
+	VINSERTI128     $0x01, 28(R12), Y12, Y12
+	VINSERTI32X4    $0x02, 56(R12), Z12, Z12
+	VINSERTI32X4    $0x03, 84(R12), Z12, Z12
+	VPXORD          Z5, Z5, Z5
+	VMOVUPS         bytes32<>+0(SB), Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z4, Z0
+	VPSUBD          Z0, Z5, Z28
+	VMOVDQU         112(R12), X13
+	VINSERTI128     $0x01, 140(R12), Y13, Y13
+	VINSERTI32X4    $0x02, 168(R12), Z13, Z13
+	VINSERTI32X4    $0x03, 196(R12), Z13, Z13
+	VPXORD          Z5, Z5, Z5
+	VMOVUPS         bytes32<>+0(SB), Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	VPSUBD          Z0, Z5, Z29
+	VMOVUPS         (SI), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(SI), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(SI), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	VMOVUPS         (SI)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(SI)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(SI)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      64(R11)
+	PREFETCHT0      128(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         (SI)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(SI)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(SI)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      192(R11)
+	VMOVUPS         (SI)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(SI)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(SI)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      256(R11)
+	PREFETCHT0      320(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z16
+	VPMADDWD        Z10, Z16, Z16
+	VPACKSSDW       Z3, Z7, Z17
+	VPMADDWD        Z10, Z17, Z17
+	VMOVUPS         (R8), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R8), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R8), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      384(R11)
+	PREFETCHT0      448(R11)
+	VMOVUPS         (R8)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R8)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R8)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      512(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         (R8)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R8)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R8)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      576(R11)
+	PREFETCHT0      640(R11)
+	VMOVUPS         (R8)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R8)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R8)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      704(R11)
+	PREFETCHT0      768(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z18
+	VPMADDWD        Z10, Z18, Z18
+	VPACKSSDW       Z3, Z7, Z19
+	VPMADDWD        Z10, Z19, Z19
+	VMOVUPS         (R9), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R9), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R9), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      832(R11)
+	VMOVUPS         (R9)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R9)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R9)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      896(R11)
+	PREFETCHT0      960(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         (R9)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R9)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R9)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1024(R11)
+	PREFETCHT0      1088(R11)
+	VMOVUPS         (R9)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R9)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R9)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1152(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z20
+	VPMADDWD        Z10, Z20, Z20
+	VPACKSSDW       Z3, Z7, Z21
+	VPMADDWD        Z10, Z21, Z21
+	VMOVUPS         (R10), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R10), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R10), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1216(R11)
+	PREFETCHT0      1280(R11)
+	VMOVUPS         (R10)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R10)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R10)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1344(R11)
+	PREFETCHT0      1408(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         (R10)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R10)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R10)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1472(R11)
+	VMOVUPS         (R10)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R10)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R10)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1536(R11)
+	PREFETCHT0      1600(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z0
+	VPMADDWD        Z10, Z0, Z0
+	VPACKSSDW       Z3, Z7, Z1
+	VPMADDWD        Z10, Z1, Z1
+	VSHUFI32X4      $0x88, Z18, Z16, Z4
+	VSHUFI32X4      $0x88, Z0, Z20, Z6
+	VSHUFI32X4      $0xdd, Z18, Z16, Z5
+	VSHUFI32X4      $0xdd, Z0, Z20, Z7
+	VSHUFI32X4      $0x88, Z6, Z4, Z8
+	VSHUFI32X4      $0x88, Z7, Z5, Z9
+	VSHUFI32X4      $0xdd, Z6, Z4, Z30
+	VSHUFI32X4      $0xdd, Z7, Z5, Z31
+	VSHUFI32X4      $0x88, Z19, Z17, Z4
+	VSHUFI32X4      $0x88, Z1, Z21, Z6
+	VSHUFI32X4      $0xdd, Z19, Z17, Z5
+	VSHUFI32X4      $0xdd, Z1, Z21, Z7
+	VSHUFI32X4      $0x88, Z6, Z4, Z16
+	VSHUFI32X4      $0x88, Z7, Z5, Z18
+	VSHUFI32X4      $0xdd, Z6, Z4, Z20
+	VSHUFI32X4      $0xdd, Z7, Z5, Z2
+	VCVTDQ2PS       Z8, Z8
+	VPSHUFB         top0<>+0(SB), Z22, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     16(R12), Z5, Z5
+	VMULPS          Z5, Z8, Z8
+	VADDPS          Z8, Z14, Z14
+	VCVTDQ2PS       Z9, Z9
+	VPSHUFB         top1<>+0(SB), Z22, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     44(R12), Z5, Z5
+	VMULPS          Z5, Z9, Z9
+	VADDPS          Z9, Z14, Z14
+	VCVTDQ2PS       Z30, Z30
+	VPSHUFB         top2<>+0(SB), Z22, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     72(R12), Z5, Z5
+	VMULPS          Z5, Z30, Z30
+	VADDPS          Z30, Z14, Z14
+	VCVTDQ2PS       Z31, Z31
+	VPSHUFB         top3<>+0(SB), Z22, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     100(R12), Z5, Z5
+	VMULPS          Z5, Z31, Z31
+	VADDPS          Z31, Z14, Z14
+	VCVTDQ2PS       Z16, Z16
+	VPSHUFB         top0<>+0(SB), Z23, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     128(R12), Z5, Z5
+	VMULPS          Z5, Z16, Z16
+	VADDPS          Z16, Z14, Z14
+	VCVTDQ2PS       Z18, Z18
+	VPSHUFB         top1<>+0(SB), Z23, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     156(R12), Z5, Z5
+	VMULPS          Z5, Z18, Z18
+	VADDPS          Z18, Z14, Z14
+	VCVTDQ2PS       Z20, Z20
+	VPSHUFB         top2<>+0(SB), Z23, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     184(R12), Z5, Z5
+	VMULPS          Z5, Z20, Z20
+	VADDPS          Z20, Z14, Z14
+	VCVTDQ2PS       Z2, Z2
+	VPSHUFB         top3<>+0(SB), Z23, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     212(R12), Z5, Z5
+	VMULPS          Z5, Z2, Z2
+	VADDPS          Z2, Z14, Z14
+	VMOVDQU         224(R12), X12
+	VINSERTI128     $0x01, 252(R12), Y12, Y12
+	VINSERTI32X4    $0x02, 280(R12), Z12, Z12
+	VINSERTI32X4    $0x03, 308(R12), Z12, Z12
+	VPXORD          Z5, Z5, Z5
+	VMOVUPS         bytes32<>+0(SB), Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z4, Z0
+	VPSUBD          Z0, Z5, Z28
+	VMOVDQU         336(R12), X13
+	VINSERTI128     $0x01, 364(R12), Y13, Y13
+	VINSERTI32X4    $0x02, 392(R12), Z13, Z13
+	VINSERTI32X4    $0x03, 420(R12), Z13, Z13
+	VPXORD          Z5, Z5, Z5
+	VMOVUPS         bytes32<>+0(SB), Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	VPSUBD          Z0, Z5, Z29
+	VMOVUPS         64(SI), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(SI), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(SI), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1664(R11)
+	PREFETCHT0      1728(R11)
+	VMOVUPS         64(SI)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(SI)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(SI)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1792(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         64(SI)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(SI)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(SI)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      1856(R11)
+	PREFETCHT0      1920(R11)
+	VMOVUPS         64(SI)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(SI)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(SI)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      1984(R11)
+	PREFETCHT0      2048(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z16
+	VPMADDWD        Z10, Z16, Z16
+	VPACKSSDW       Z3, Z7, Z17
+	VPMADDWD        Z10, Z17, Z17
+	VMOVUPS         64(R8), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R8), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R8), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2112(R11)
+	VMOVUPS         64(R8)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R8)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R8)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      2176(R11)
+	PREFETCHT0      2240(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         64(R8)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R8)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R8)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2304(R11)
+	PREFETCHT0      2368(R11)
+	VMOVUPS         64(R8)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R8)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R8)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      2432(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z18
+	VPMADDWD        Z10, Z18, Z18
+	VPACKSSDW       Z3, Z7, Z19
+	VPMADDWD        Z10, Z19, Z19
+	VMOVUPS         64(R9), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R9), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R9), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2496(R11)
+	PREFETCHT0      2560(R11)
+	VMOVUPS         64(R9)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R9)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R9)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      2624(R11)
+	PREFETCHT0      2688(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         64(R9)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R9)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R9)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2752(R11)
+	VMOVUPS         64(R9)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R9)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R9)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      2816(R11)
+	PREFETCHT0      2880(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z20
+	VPMADDWD        Z10, Z20, Z20
+	VPACKSSDW       Z3, Z7, Z21
+	VPMADDWD        Z10, Z21, Z21
+	VMOVUPS         64(R10), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R10), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R10), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      2944(R11)
+	PREFETCHT0      3008(R11)
+	VMOVUPS         64(R10)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R10)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R10)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      3072(R11)
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         64(R10)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R10)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R10)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      3136(R11)
+	PREFETCHT0      3200(R11)
+	VMOVUPS         64(R10)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R10)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R10)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      3264(R11)
+	PREFETCHT0      3328(R11)
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z0
+	VPMADDWD        Z10, Z0, Z0
+	VPACKSSDW       Z3, Z7, Z1
+	VPMADDWD        Z10, Z1, Z1
+	VSHUFI32X4      $0x88, Z18, Z16, Z4
+	VSHUFI32X4      $0x88, Z0, Z20, Z6
+	VSHUFI32X4      $0xdd, Z18, Z16, Z5
+	VSHUFI32X4      $0xdd, Z0, Z20, Z7
+	VSHUFI32X4      $0x88, Z6, Z4, Z8
+	VSHUFI32X4      $0x88, Z7, Z5, Z9
+	VSHUFI32X4      $0xdd, Z6, Z4, Z30
+	VSHUFI32X4      $0xdd, Z7, Z5, Z31
+	VSHUFI32X4      $0x88, Z19, Z17, Z4
+	VSHUFI32X4      $0x88, Z1, Z21, Z6
+	VSHUFI32X4      $0xdd, Z19, Z17, Z5
+	VSHUFI32X4      $0xdd, Z1, Z21, Z7
+	VSHUFI32X4      $0x88, Z6, Z4, Z16
+	VSHUFI32X4      $0x88, Z7, Z5, Z18
+	VSHUFI32X4      $0xdd, Z6, Z4, Z20
+	VSHUFI32X4      $0xdd, Z7, Z5, Z2
+	VCVTDQ2PS       Z8, Z8
+	VPSHUFB         top0<>+0(SB), Z24, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     240(R12), Z5, Z5
+	VMULPS          Z5, Z8, Z8
+	VADDPS          Z8, Z14, Z14
+	VCVTDQ2PS       Z9, Z9
+	VPSHUFB         top1<>+0(SB), Z24, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     268(R12), Z5, Z5
+	VMULPS          Z5, Z9, Z9
+	VADDPS          Z9, Z14, Z14
+	VCVTDQ2PS       Z30, Z30
+	VPSHUFB         top2<>+0(SB), Z24, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     296(R12), Z5, Z5
+	VMULPS          Z5, Z30, Z30
+	VADDPS          Z30, Z14, Z14
+	VCVTDQ2PS       Z31, Z31
+	VPSHUFB         top3<>+0(SB), Z24, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     324(R12), Z5, Z5
+	VMULPS          Z5, Z31, Z31
+	VADDPS          Z31, Z14, Z14
+	VCVTDQ2PS       Z16, Z16
+	VPSHUFB         top0<>+0(SB), Z25, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     352(R12), Z5, Z5
+	VMULPS          Z5, Z16, Z16
+	VADDPS          Z16, Z14, Z14
+	VCVTDQ2PS       Z18, Z18
+	VPSHUFB         top1<>+0(SB), Z25, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     380(R12), Z5, Z5
+	VMULPS          Z5, Z18, Z18
+	VADDPS          Z18, Z14, Z14
+	VCVTDQ2PS       Z20, Z20
+	VPSHUFB         top2<>+0(SB), Z25, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     408(R12), Z5, Z5
+	VMULPS          Z5, Z20, Z20
+	VADDPS          Z20, Z14, Z14
+	VCVTDQ2PS       Z2, Z2
+	VPSHUFB         top3<>+0(SB), Z25, Z5
+	VCVTDQ2PS       Z5, Z5
+	VMULPS          Z26, Z5, Z5
+	VMULPS.BCST     436(R12), Z5, Z5
+	VMULPS          Z5, Z2, Z2
+	VADDPS          Z2, Z14, Z14
+	ADDQ            $0x00000d20, R11
+	ADDQ            $0x000000d2, SI
+	ADDQ            $0x000000d2, R8
+	ADDQ            $0x000000d2, R9
+	ADDQ            $0x000000d2, R10
+	ADDQ            $0x000001c0, R12
+	DECQ            CX
+	JNZ             block
+	MOVQ            dst+0(FP), DI
+	VMOVUPS         Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ41AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·oneQ41AVX512Few(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
+	LEAQ    (R9)(DX*4), R10
+	VMOVUPS (DI), Z14
+	VMOVUPS bytes15<>+0(SB), Z15
+	VMOVUPS words1<>+0(SB), Z11
+
+block:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         4(SI), X4
+	VINSERTI32X4    $0x01, 4(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 4(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 4(R10), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	VMOVDQU         4(SI)(DX*1), X4
+	VINSERTI32X4    $0x01, 4(R8)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 4(R9)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 4(R10)(DX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z12, Z5, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      64(R11)
+	VMOVDQU         4(SI)(DX*2), X4
+	VINSERTI32X4    $0x01, 4(R8)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 4(R9)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 4(R10)(DX*2), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPDPBUSD        Z13, Z4, Z2
+	PREFETCHT0      128(R11)
+	VMOVDQU         4(SI)(BX*1), X4
+	VINSERTI32X4    $0x01, 4(R8)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 4(R9)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 4(R10)(BX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z12, Z5, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      192(R11)
+	PREFETCHT0      256(R11)
+	VPACKSSDW       Z1, Z0, Z0
+	VPMADDWD        Z11, Z0, Z0
+	VPACKSSDW       Z3, Z2, Z2
+	VPMADDWD        Z11, Z2, Z2
+	VPACKSSDW       Z2, Z0, Z0
+	VPMADDWD        Z11, Z0, Z0
+	VCVTDQ2PS       Z0, Z0
+	VPMOVDW         Z7, Y6
+	VCVTPH2PS       Y6, Z5
+	VMULPS.BCST     32(R12), Z5, Z5
+	VMULPS          Z5, Z0, Z0
+	VPSRLD          $0x10, Z7, Z6
+	VPMOVDW         Z6, Y6
+	VCVTPH2PS       Y6, Z5
+	VMULPS.BCST     40(R12), Z5, Z5
+	VADDPS          Z5, Z0, Z0
+	VADDPS          Z0, Z14, Z14
+	ADDQ            $0x00000140, R11
+	ADDQ            $0x00000014, SI
+	ADDQ            $0x00000014, R8
+	ADDQ            $0x00000014, R9
+	ADDQ            $0x00000014, R10
+	ADDQ            $0x0000002c, R12
+	DECQ            CX
+	JNZ             block
+	MOVQ            dst+0(FP), DI
+	VMOVUPS         Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ50AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·oneQ50AVX512Few(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
+	LEAQ    (R9)(DX*4), R10
+	VMOVUPS (DI), Z14
+	VMOVUPS bytes15<>+0(SB), Z15
+	VMOVUPS words1<>+0(SB), Z11
+	VMOVUPS bitOfByte<>+0(SB), Z9
+	VMOVUPS bytes16<>+0(SB), Z10
+
+block:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VPUNPCKHQDQ     Z2, Z0, Z8
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         6(SI), X4
+	VINSERTI32X4    $0x01, 6(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 6(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 6(R10), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         spread2<>+0(SB), Z7, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z5, K1, Z5
+	VPSHUFB         spread0<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z4, K1, Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	VMOVDQU         6(SI)(DX*1), X4
+	VINSERTI32X4    $0x01, 6(R8)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 6(R9)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 6(R10)(DX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         spread6<>+0(SB), Z7, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z5, K1, Z5
+	VPSHUFB         spread4<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z4, K1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z12, Z5, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      64(R11)
+	PREFETCHT0      128(R11)
+	VMOVDQU         6(SI)(DX*2), X4
+	VINSERTI32X4    $0x01, 6(R8)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 6(R9)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 6(R10)(DX*2), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         spread10<>+0(SB), Z7, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z5, K1, Z5
+	VPSHUFB         spread8<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z4, K1, Z4
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPDPBUSD        Z13, Z4, Z2
+	PREFETCHT0      192(R11)
+	VMOVDQU         6(SI)(BX*1), X4
+	VINSERTI32X4    $0x01, 6(R8)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 6(R9)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 6(R10)(BX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         spread14<>+0(SB), Z7, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z5, K1, Z5
+	VPSHUFB         spread12<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z4, K1, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z12, Z5, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      256(R11)
+	PREFETCHT0      320(R11)
+	VPACKSSDW       Z1, Z0, Z0
+	VPMADDWD        Z11, Z0, Z0
+	VPACKSSDW       Z3, Z2, Z2
+	VPMADDWD        Z11, Z2, Z2
+	VSHUFPS         $0x88, Z2, Z0, Z6
+	VSHUFPS         $0xdd, Z2, Z0, Z0
+	VPADDD          Z6, Z0, Z0
+	VPBROADCASTD    36(R12), Z6
+	VPADDD          Z6, Z0, Z0
+	VCVTDQ2PS       Z0, Z0
+	VPMOVDW         Z7, Y6
+	VCVTPH2PS       Y6, Z5
+	VMULPS.BCST     32(R12), Z5, Z5
+	VMULPS          Z5, Z0, Z0
+	VADDPS          Z0, Z14, Z14
+	ADDQ            $0x00000160, R11
+	ADDQ            $0x00000016, SI
+	ADDQ            $0x00000016, R8
+	ADDQ            $0x00000016, R9
+	ADDQ            $0x00000016, R10
+	ADDQ            $0x0000002c, R12
+	DECQ            CX
+	JNZ             block
+	MOVQ            dst+0(FP), DI
+	VMOVUPS         Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ51AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·oneQ51AVX512Few(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	LEAQ    (R8)(DX*4), R9
+	LEAQ    (R9)(DX*4), R10
+	VMOVUPS (DI), Z14
+	VMOVUPS bytes15<>+0(SB), Z15
+	VMOVUPS words1<>+0(SB), Z11
+	VMOVUPS bitOfByte<>+0(SB), Z9
+	VMOVUPS bytes16<>+0(SB), Z10
+
+block:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VPUNPCKHQDQ     Z2, Z0, Z8
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         8(SI), X4
+	VINSERTI32X4    $0x01, 8(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 8(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 8(R10), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         spread0<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z5, K1, Z5
+	VPSHUFB         spread2<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z4, K1, Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	VMOVDQU         8(SI)(DX*1), X4
+	VINSERTI32X4    $0x01, 8(R8)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 8(R9)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 8(R10)(DX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         spread4<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z5, K1, Z5
+	VPSHUFB         spread6<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z4, K1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z12, Z5, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      64(R11)
+	PREFETCHT0      128(R11)
+	VMOVDQU         8(SI)(DX*2), X4
+	VINSERTI32X4    $0x01, 8(R8)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 8(R9)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 8(R10)(DX*2), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         spread8<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z5, K1, Z5
+	VPSHUFB         spread10<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z4, K1, Z4
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPDPBUSD        Z13, Z4, Z2
+	PREFETCHT0      192(R11)
+	VMOVDQU         8(SI)(BX*1), X4
+	VINSERTI32X4    $0x01, 8(R8)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 8(R9)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 8(R10)(BX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         spread12<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z5, K1, Z5
+	VPSHUFB         spread14<>+0(SB), Z8, Z6
+	VPTESTMB        Z9, Z6, K1
+	VPADDB          Z10, Z4, K1, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z12, Z5, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      256(R11)
+	PREFETCHT0      320(R11)
+	VPACKSSDW       Z1, Z0, Z0
+	VPMADDWD        Z11, Z0, Z0
+	VPACKSSDW       Z3, Z2, Z2
+	VPMADDWD        Z11, Z2, Z2
+	VSHUFPS         $0x88, Z2, Z0, Z6
+	VSHUFPS         $0xdd, Z2, Z0, Z0
+	VPADDD          Z6, Z0, Z0
+	VCVTDQ2PS       Z0, Z0
+	VPMOVDW         Z7, Y6
+	VCVTPH2PS       Y6, Z5
+	VMULPS.BCST     32(R12), Z5, Z5
+	VMULPS          Z5, Z0, Z0
+	VPSRLD          $0x10, Z7, Z6
+	VPMOVDW         Z6, Y6
+	VCVTPH2PS       Y6, Z5
+	VMULPS.BCST     40(R12), Z5, Z5
+	VADDPS          Z5, Z0, Z0
+	VADDPS          Z0, Z14, Z14
+	ADDQ            $0x00000180, R11
+	ADDQ            $0x00000018, SI
+	ADDQ            $0x00000018, R8
+	ADDQ            $0x00000018, R9
+	ADDQ            $0x00000018, R10
+	ADDQ            $0x0000002c, R12
+	DECQ            CX
+	JNZ             block
+	MOVQ            dst+0(FP), DI
+	VMOVUPS         Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneMXFP4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·oneMXFP4AVX512Few(SB), NOSPLIT, $0-56
+	MOVQ            init+8(FP), DI
+	MOVQ            x+16(FP), R12
+	MOVQ            w+24(FP), SI
+	MOVQ            ahead+32(FP), R11
+	MOVQ            stride+40(FP), DX
+	MOVQ            blocks+48(FP), CX
+	LEAQ            (DX)(DX*2), BX
+	LEAQ            (SI)(DX*4), R8
+	LEAQ            (R8)(DX*4), R9
+	LEAQ            (R9)(DX*4), R10
+	VMOVUPS         (DI), Z14
+	VMOVUPS         bytes15<>+0(SB), Z15
+	VMOVUPS         words1<>+0(SB), Z11
+	VBROADCASTI32X4 fp4<>+0(SB), Z9
+
+block:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         1(SI), X4
+	VINSERTI32X4    $0x01, 1(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 1(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 1(R10), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         Z5, Z9, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	VMOVDQU         1(SI)(DX*1), X4
+	VINSERTI32X4    $0x01, 1(R8)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 1(R9)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 1(R10)(DX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         Z5, Z9, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z12, Z5, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      64(R11)
+	VMOVDQU         1(SI)(DX*2), X4
+	VINSERTI32X4    $0x01, 1(R8)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 1(R9)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 1(R10)(DX*2), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         Z5, Z9, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPDPBUSD        Z13, Z4, Z2
+	PREFETCHT0      128(R11)
+	VMOVDQU         1(SI)(BX*1), X4
+	VINSERTI32X4    $0x01, 1(R8)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 1(R9)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 1(R10)(BX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         Z5, Z9, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z12, Z5, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      192(R11)
+	PREFETCHT0      256(R11)
+	VPACKSSDW       Z1, Z0, Z0
+	VPMADDWD        Z11, Z0, Z0
+	VPACKSSDW       Z3, Z2, Z2
+	VPMADDWD        Z11, Z2, Z2
+	VSHUFPS         $0x88, Z2, Z0, Z6
+	VSHUFPS         $0xdd, Z2, Z0, Z0
+	VPADDD          Z6, Z0, Z0
+	VPBROADCASTD    36(R12), Z6
+	VPADDD          Z6, Z0, Z0
+	VCVTDQ2PS       Z0, Z0
+	VPSLLD          $0x18, Z7, Z6
+	VPSRLD          $0x18, Z6, Z6
+	VPMINUD         word2<>+0(SB), Z6, Z5
+	VMOVUPS         denormal<>+0(SB), Z4
+	VPSLLVD         Z5, Z4, Z4
+	VPMAXUD         word2<>+0(SB), Z6, Z5
+	VPSUBD          word2<>+0(SB), Z5, Z5
+	VPSLLD          $0x17, Z5, Z5
+	VPADDD          Z4, Z5, Z5
+	VMULPS.BCST     32(R12), Z5, Z5
+	VMULPS          Z5, Z0, Z0
+	VADDPS          Z0, Z14, Z14
+	ADDQ            $0x00000110, R11
+	ADDQ            $0x00000011, SI
+	ADDQ            $0x00000011, R8
+	ADDQ            $0x00000011, R9
+	ADDQ            $0x00000011, R10
+	ADDQ            $0x0000002c, R12
+	DECQ            CX
+	JNZ             block
+	MOVQ            dst+0(FP), DI
+	VMOVUPS         Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneIQ4NLAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·oneIQ4NLAVX512Few(SB), NOSPLIT, $0-56
+	MOVQ            init+8(FP), DI
+	MOVQ            x+16(FP), R12
+	MOVQ            w+24(FP), SI
+	MOVQ            ahead+32(FP), R11
+	MOVQ            stride+40(FP), DX
+	MOVQ            blocks+48(FP), CX
+	LEAQ            (DX)(DX*2), BX
+	LEAQ            (SI)(DX*4), R8
+	LEAQ            (R8)(DX*4), R9
+	LEAQ            (R9)(DX*4), R10
+	VMOVUPS         (DI), Z14
+	VMOVUPS         bytes15<>+0(SB), Z15
+	VMOVUPS         words1<>+0(SB), Z11
+	VBROADCASTI32X4 iq4<>+0(SB), Z9
+
+block:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         2(SI), X4
+	VINSERTI32X4    $0x01, 2(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 2(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 2(R10), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         Z5, Z9, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	VMOVDQU         2(SI)(DX*1), X4
+	VINSERTI32X4    $0x01, 2(R8)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 2(R9)(DX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 2(R10)(DX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         Z5, Z9, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z12, Z5, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      64(R11)
+	VMOVDQU         2(SI)(DX*2), X4
+	VINSERTI32X4    $0x01, 2(R8)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x02, 2(R9)(DX*2), Z4, Z4
+	VINSERTI32X4    $0x03, 2(R10)(DX*2), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         Z5, Z9, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPDPBUSD        Z13, Z4, Z2
+	PREFETCHT0      128(R11)
+	VMOVDQU         2(SI)(BX*1), X4
+	VINSERTI32X4    $0x01, 2(R8)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x02, 2(R9)(BX*1), Z4, Z4
+	VINSERTI32X4    $0x03, 2(R10)(BX*1), Z4, Z4
+	VPANDD          Z15, Z4, Z5
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VPSHUFB         Z5, Z9, Z5
+	VPSHUFB         Z4, Z9, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z12, Z5, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      192(R11)
+	PREFETCHT0      256(R11)
+	VSHUFPS         $0x88, Z1, Z0, Z6
+	VSHUFPS         $0xdd, Z1, Z0, Z0
+	VPADDD          Z6, Z0, Z0
+	VSHUFPS         $0x88, Z3, Z2, Z6
+	VSHUFPS         $0xdd, Z3, Z2, Z2
+	VPADDD          Z6, Z2, Z2
+	VSHUFPS         $0x88, Z2, Z0, Z6
+	VSHUFPS         $0xdd, Z2, Z0, Z0
+	VPADDD          Z6, Z0, Z0
+	VPBROADCASTD    36(R12), Z6
+	VPADDD          Z6, Z0, Z0
+	VCVTDQ2PS       Z0, Z0
+	VPMOVDW         Z7, Y6
+	VCVTPH2PS       Y6, Z5
+	VMULPS.BCST     32(R12), Z5, Z5
+	VMULPS          Z5, Z0, Z0
+	VADDPS          Z0, Z14, Z14
+	ADDQ            $0x00000120, R11
+	ADDQ            $0x00000012, SI
+	ADDQ            $0x00000012, R8
+	ADDQ            $0x00000012, R9
+	ADDQ            $0x00000012, R10
+	ADDQ            $0x0000002c, R12
+	DECQ            CX
+	JNZ             block
+	MOVQ            dst+0(FP), DI
+	VMOVUPS         Z14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ4KAVXVNNI(SB), $1088-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y10
+
+block:
+	VMOVDQU      (SI), X4
+	VINSERTI128  $0x01, (R8), Y4, Y4
+	VMOVDQU      (SI)(DX*1), X5
+	VINSERTI128  $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU      (SI)(DX*2), X6
+	VINSERTI128  $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU      (SI)(BX*1), X7
+	VINSERTI128  $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y0
+	VPUNPCKHDQ   Y5, Y4, Y1
+	VPUNPCKLDQ   Y7, Y6, Y2
+	VPUNPCKHDQ   Y7, Y6, Y3
+	VPUNPCKLQDQ  Y2, Y0, Y4
+	VPUNPCKHQDQ  Y2, Y0, Y5
+	VPUNPCKLQDQ  Y3, Y1, Y6
+	VPUNPCKHQDQ  Y3, Y1, Y7
+	VMOVDQA      Y4, Y0
+	VMOVDQA      Y5, Y1
+	VMOVDQA      Y6, Y2
+	VMOVDQA      Y7, Y3
+	VPSLLD       $0x10, Y0, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VPACKUSDW    Y5, Y5, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VCVTPH2PS    X5, Y8
+	VPSRLD       $0x10, Y0, Y5
+	VPACKUSDW    Y5, Y5, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VCVTPH2PS    X5, Y9
+	VPAND        bytes63<>+0(SB), Y1, Y6
+	VPAND        Y15, Y3, Y7
+	VPSRLD       $0x02, Y1, Y5
+	VPAND        bytes48<>+0(SB), Y5, Y5
+	VPOR         Y7, Y5, Y7
+	VPSHUFB      byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, (SP)
+	VPSHUFB      byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 32(SP)
+	VPSHUFB      byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 64(SP)
+	VPSHUFB      byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 96(SP)
+	VPSHUFB      byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 128(SP)
+	VPSHUFB      byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 160(SP)
+	VPSHUFB      byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 192(SP)
+	VPSHUFB      byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 224(SP)
+	VPAND        bytes63<>+0(SB), Y2, Y6
+	VPSRLD       $0x04, Y3, Y3
+	VPAND        Y15, Y3, Y7
+	VPSRLD       $0x02, Y2, Y5
+	VPAND        bytes48<>+0(SB), Y5, Y5
+	VPOR         Y7, Y5, Y7
+	VPSHUFB      byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 256(SP)
+	VPSHUFB      byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 288(SP)
+	VPSHUFB      byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 320(SP)
+	VPSHUFB      byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 352(SP)
+	VPSHUFB      byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 384(SP)
+	VPSHUFB      byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 416(SP)
+	VPSHUFB      byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 448(SP)
+	VPSHUFB      byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 480(SP)
+	VMOVDQU      (R12), Y12
+	VMOVDQU      44(R12), Y13
+	VMOVUPS      16(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      16(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   (R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      16(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      16(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   64(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      16(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      16(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   128(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      16(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      16(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   192(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 40(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 76(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 84(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      88(R12), Y12
+	VMOVDQU      132(R12), Y13
+	VMOVUPS      48(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   256(R11)
+	VMOVUPS      48(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      48(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   320(R11)
+	VMOVUPS      48(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      48(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   384(R11)
+	VMOVUPS      48(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      48(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   448(R11)
+	VMOVUPS      48(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   512(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 120(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 164(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 172(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      176(R12), Y12
+	VMOVDQU      220(R12), Y13
+	VMOVUPS      80(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      80(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   576(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      80(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      80(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   640(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      80(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      80(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   704(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      80(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      80(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   768(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 208(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 216(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 252(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 260(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      264(R12), Y12
+	VMOVDQU      308(R12), Y13
+	VMOVUPS      112(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   832(R11)
+	VMOVUPS      112(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      112(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   896(R11)
+	VMOVUPS      112(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      112(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   960(R11)
+	VMOVUPS      112(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      112(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1024(R11)
+	VMOVUPS      112(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1088(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 304(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 340(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 348(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x00000480, R11
+	ADDQ         $0x00000090, SI
+	ADDQ         $0x00000090, R8
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ5KAVXVNNI(SB), $1088-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y10
+	VMOVUPS bytes16<>+0(SB), Y11
+
+block:
+	VMOVDQU      (SI), X4
+	VINSERTI128  $0x01, (R8), Y4, Y4
+	VMOVDQU      (SI)(DX*1), X5
+	VINSERTI128  $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU      (SI)(DX*2), X6
+	VINSERTI128  $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU      (SI)(BX*1), X7
+	VINSERTI128  $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y0
+	VPUNPCKHDQ   Y5, Y4, Y1
+	VPUNPCKLDQ   Y7, Y6, Y2
+	VPUNPCKHDQ   Y7, Y6, Y3
+	VPUNPCKLQDQ  Y2, Y0, Y4
+	VPUNPCKHQDQ  Y2, Y0, Y5
+	VPUNPCKLQDQ  Y3, Y1, Y6
+	VPUNPCKHQDQ  Y3, Y1, Y7
+	VMOVDQA      Y4, Y0
+	VMOVDQA      Y5, Y1
+	VMOVDQA      Y6, Y2
+	VMOVDQA      Y7, Y3
+	VPSLLD       $0x10, Y0, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VPACKUSDW    Y5, Y5, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VCVTPH2PS    X5, Y8
+	VPSRLD       $0x10, Y0, Y5
+	VPACKUSDW    Y5, Y5, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VCVTPH2PS    X5, Y9
+	VPAND        bytes63<>+0(SB), Y1, Y6
+	VPAND        Y15, Y3, Y7
+	VPSRLD       $0x02, Y1, Y5
+	VPAND        bytes48<>+0(SB), Y5, Y5
+	VPOR         Y7, Y5, Y7
+	VPSHUFB      byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, (SP)
+	VPSHUFB      byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 32(SP)
+	VPSHUFB      byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 64(SP)
+	VPSHUFB      byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 96(SP)
+	VPSHUFB      byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 128(SP)
+	VPSHUFB      byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 160(SP)
+	VPSHUFB      byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 192(SP)
+	VPSHUFB      byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 224(SP)
+	VPAND        bytes63<>+0(SB), Y2, Y6
+	VPSRLD       $0x04, Y3, Y3
+	VPAND        Y15, Y3, Y7
+	VPSRLD       $0x02, Y2, Y5
+	VPAND        bytes48<>+0(SB), Y5, Y5
+	VPOR         Y7, Y5, Y7
+	VPSHUFB      byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 256(SP)
+	VPSHUFB      byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 288(SP)
+	VPSHUFB      byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 320(SP)
+	VPSHUFB      byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 352(SP)
+	VPSHUFB      byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 384(SP)
+	VPSHUFB      byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 416(SP)
+	VPSHUFB      byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 448(SP)
+	VPSHUFB      byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 480(SP)
+	VMOVDQU      (R12), Y12
+	VMOVDQU      44(R12), Y13
+	VMOVUPS      48(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSLLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      48(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSLLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   (R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      48(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*2), Y1
+	VPSLLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   64(R11)
+	VMOVUPS      48(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(BX*1), Y3
+	VPSLLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      48(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VPSLLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   128(R11)
+	VMOVUPS      48(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*1), Y3
+	VPSLLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   192(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      48(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*2), Y1
+	VPSLLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      48(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(BX*1), Y3
+	VPSLLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   256(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 40(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 76(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 84(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      88(R12), Y12
+	VMOVDQU      132(R12), Y13
+	VMOVUPS      80(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   320(R11)
+	VMOVUPS      80(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSLLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      80(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*2), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   384(R11)
+	VMOVUPS      80(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(BX*1), Y3
+	VPSLLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   448(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      80(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      80(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*1), Y3
+	VPSLLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   512(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      80(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*2), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   576(R11)
+	VMOVUPS      80(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(BX*1), Y3
+	VPSLLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   640(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 120(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 164(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 172(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      176(R12), Y12
+	VMOVDQU      220(R12), Y13
+	VMOVUPS      112(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      112(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   704(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      112(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*2), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*2), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   768(R11)
+	VMOVUPS      112(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(BX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(BX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      112(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   832(R11)
+	VMOVUPS      112(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   896(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      112(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*2), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*2), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      112(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(BX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(BX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   960(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 208(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 216(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 252(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 260(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      264(R12), Y12
+	VMOVDQU      308(R12), Y13
+	VMOVUPS      144(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1024(R11)
+	VMOVUPS      144(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSRLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      144(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*2), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*2), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1088(R11)
+	VMOVUPS      144(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(BX*1), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(BX*1), Y3
+	VPSRLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1152(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      144(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      144(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*1), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*1), Y3
+	VPSRLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1216(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      144(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*2), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*2), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1280(R11)
+	VMOVUPS      144(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(BX*1), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(BX*1), Y3
+	VPSRLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1344(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 304(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 340(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 348(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x00000580, R11
+	ADDQ         $0x000000b0, SI
+	ADDQ         $0x000000b0, R8
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ6KAVXVNNI(SB), $1088-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y10
+	VMOVUPS bytes48<>+0(SB), Y11
+
+block:
+	VMOVDQU      192(SI), X4
+	VINSERTI128  $0x01, 192(R8), Y4, Y4
+	VMOVDQU      192(SI)(DX*1), X5
+	VINSERTI128  $0x01, 192(R8)(DX*1), Y5, Y5
+	VMOVDQU      192(SI)(DX*2), X6
+	VINSERTI128  $0x01, 192(R8)(DX*2), Y6, Y6
+	VMOVDQU      192(SI)(BX*1), X7
+	VINSERTI128  $0x01, 192(R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y0
+	VPUNPCKHDQ   Y5, Y4, Y1
+	VPUNPCKLDQ   Y7, Y6, Y2
+	VPUNPCKHDQ   Y7, Y6, Y3
+	VPUNPCKLQDQ  Y2, Y0, Y4
+	VPUNPCKHQDQ  Y2, Y0, Y5
+	VPUNPCKLQDQ  Y3, Y1, Y6
+	VPUNPCKHQDQ  Y3, Y1, Y7
+	VMOVDQA      Y4, Y0
+	VMOVDQA      Y5, Y1
+	VMOVDQA      Y6, Y2
+	VMOVDQA      Y7, Y3
+	VMOVDQU      208(SI), X6
+	VPBLENDW     $0x02, 206(SI)(DX*1), X6, X6
+	VPBLENDW     $0x04, 204(SI)(DX*2), X6, X6
+	VPBLENDW     $0x08, 202(SI)(BX*1), X6, X6
+	VPBLENDW     $0x10, 200(R8), X6, X6
+	VPBLENDW     $0x20, 198(R8)(DX*1), X6, X6
+	VPBLENDW     $0x40, 196(R8)(DX*2), X6, X6
+	VPBLENDW     $0x80, 194(R8)(BX*1), X6, X6
+	VCVTPH2PS    X6, Y6
+	VMULPS       lower24<>+0(SB), Y6, Y6
+	VPSHUFB      top0<>+0(SB), Y0, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, (SP)
+	VPSHUFB      top1<>+0(SB), Y0, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 32(SP)
+	VPSHUFB      top2<>+0(SB), Y0, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 64(SP)
+	VPSHUFB      top3<>+0(SB), Y0, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 96(SP)
+	VPSHUFB      top0<>+0(SB), Y1, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 128(SP)
+	VPSHUFB      top1<>+0(SB), Y1, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 160(SP)
+	VPSHUFB      top2<>+0(SB), Y1, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 192(SP)
+	VPSHUFB      top3<>+0(SB), Y1, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 224(SP)
+	VPSHUFB      top0<>+0(SB), Y2, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 256(SP)
+	VPSHUFB      top1<>+0(SB), Y2, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 288(SP)
+	VPSHUFB      top2<>+0(SB), Y2, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 320(SP)
+	VPSHUFB      top3<>+0(SB), Y2, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 352(SP)
+	VPSHUFB      top0<>+0(SB), Y3, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 384(SP)
+	VPSHUFB      top1<>+0(SB), Y3, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 416(SP)
+	VPSHUFB      top2<>+0(SB), Y3, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 448(SP)
+	VPSHUFB      top3<>+0(SB), Y3, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 480(SP)
+	VMOVDQU      (R12), X12
+	VINSERTI128  $0x01, 28(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc4
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      112(R12), X13
+	VINSERTI128  $0x01, 140(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc5
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      (SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      (SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(DX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   (R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      (SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(DX*2), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   64(R11)
+	VMOVUPS      (SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(BX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   128(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      (R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   192(R11)
+	VMOVUPS      (R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(DX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   256(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      (R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(DX*2), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      (R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(BX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   320(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 16(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 44(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 640(SP)
+	VMOVUPS      Y7, 672(SP)
+	VMOVDQU      56(R12), X12
+	VINSERTI128  $0x01, 84(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc4
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      168(R12), X13
+	VINSERTI128  $0x01, 196(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc5
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      32(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   384(R11)
+	VMOVUPS      32(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(DX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   448(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      32(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(DX*2), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   512(R11)
+	VMOVUPS      32(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(BX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   576(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      32(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      32(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(DX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   640(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      32(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(DX*2), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   704(R11)
+	VMOVUPS      32(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(BX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   768(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 72(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 100(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 704(SP)
+	VMOVUPS      Y7, 736(SP)
+	VMOVUPS      640(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      672(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 156(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      704(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 184(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      736(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 212(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      224(R12), X12
+	VINSERTI128  $0x01, 252(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc4
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      336(R12), X13
+	VINSERTI128  $0x01, 364(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc5
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      64(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   832(R11)
+	VMOVUPS      64(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(DX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   896(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      64(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(DX*2), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   960(R11)
+	VMOVUPS      64(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(BX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      64(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1024(R11)
+	VMOVUPS      64(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(DX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1088(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      64(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(DX*2), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1152(R11)
+	VMOVUPS      64(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(BX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1216(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 240(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 268(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 896(SP)
+	VMOVUPS      Y7, 928(SP)
+	VMOVDQU      280(R12), X12
+	VINSERTI128  $0x01, 308(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc4
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      392(R12), X13
+	VINSERTI128  $0x01, 420(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc5
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      96(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1280(R11)
+	VMOVUPS      96(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(DX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      96(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(DX*2), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1344(R11)
+	VMOVUPS      96(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(BX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1408(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      96(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1472(R11)
+	VMOVUPS      96(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(DX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1536(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      96(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(DX*2), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   1600(R11)
+	VMOVUPS      96(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VMOVUPS      1024(SP), Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(BX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VMOVUPS      1056(SP), Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   1664(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 324(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 960(SP)
+	VMOVUPS      Y7, 992(SP)
+	VMOVUPS      896(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 352(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      928(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 380(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      960(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 408(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      992(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 436(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x00000690, R11
+	ADDQ         $0x000000d2, SI
+	ADDQ         $0x000000d2, R8
+	ADDQ         $0x000001c0, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ41AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ41AVXVNNI(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y11
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        4(SI), X4
+	VINSERTI128    $0x01, 4(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPXOR          Y0, Y0, Y0
+	LONG           $0x5055c2c4
+	BYTE           $0xc4
+	LONG           $0x505dc2c4
+	BYTE           $0xc5
+	VMOVDQU        4(SI)(DX*1), X4
+	VINSERTI128    $0x01, 4(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPXOR          Y1, Y1, Y1
+	LONG           $0x5055c2c4
+	BYTE           $0xcc
+	LONG           $0x505dc2c4
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	VMOVDQU        4(SI)(DX*2), X4
+	VINSERTI128    $0x01, 4(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPXOR          Y2, Y2, Y2
+	LONG           $0x5055c2c4
+	BYTE           $0xd4
+	LONG           $0x505dc2c4
+	BYTE           $0xd5
+	PREFETCHT0     64(R11)
+	VMOVDQU        4(SI)(BX*1), X4
+	VINSERTI128    $0x01, 4(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPXOR          Y3, Y3, Y3
+	LONG           $0x5055c2c4
+	BYTE           $0xdc
+	LONG           $0x505dc2c4
+	BYTE           $0xdd
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VPACKSSDW      Y2, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x10, Y7, Y6
+	VPSRLD         $0x10, Y6, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VPSRLD         $0x10, Y7, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   40(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VADDPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x000000a0, R11
+	ADDQ           $0x00000014, SI
+	ADDQ           $0x00000014, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ50AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ50AVXVNNI(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y11
+	VMOVUPS bitOfByte<>+0(SB), Y9
+	VMOVUPS bytes16<>+0(SB), Y10
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VPUNPCKHQDQ    Y2, Y0, Y8
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        6(SI), X4
+	VINSERTI128    $0x01, 6(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread2<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread0<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPXOR          Y0, Y0, Y0
+	LONG           $0x5055c2c4
+	BYTE           $0xc4
+	LONG           $0x505dc2c4
+	BYTE           $0xc5
+	VMOVDQU        6(SI)(DX*1), X4
+	VINSERTI128    $0x01, 6(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread6<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread4<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPXOR          Y1, Y1, Y1
+	LONG           $0x5055c2c4
+	BYTE           $0xcc
+	LONG           $0x505dc2c4
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	VMOVDQU        6(SI)(DX*2), X4
+	VINSERTI128    $0x01, 6(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread10<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread8<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPXOR          Y2, Y2, Y2
+	LONG           $0x5055c2c4
+	BYTE           $0xd4
+	LONG           $0x505dc2c4
+	BYTE           $0xd5
+	PREFETCHT0     64(R11)
+	VMOVDQU        6(SI)(BX*1), X4
+	VINSERTI128    $0x01, 6(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread14<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread12<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPXOR          Y3, Y3, Y3
+	LONG           $0x5055c2c4
+	BYTE           $0xdc
+	LONG           $0x505dc2c4
+	BYTE           $0xdd
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VSHUFPS        $0x88, Y2, Y0, Y6
+	VSHUFPS        $0xdd, Y2, Y0, Y0
+	VPADDD         Y6, Y0, Y0
+	VPBROADCASTD   36(R12), Y6
+	VPADDD         Y6, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x10, Y7, Y6
+	VPSRLD         $0x10, Y6, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x000000b0, R11
+	ADDQ           $0x00000016, SI
+	ADDQ           $0x00000016, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ51AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ51AVXVNNI(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y11
+	VMOVUPS bitOfByte<>+0(SB), Y9
+	VMOVUPS bytes16<>+0(SB), Y10
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VPUNPCKHQDQ    Y2, Y0, Y8
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        8(SI), X4
+	VINSERTI128    $0x01, 8(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread0<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread2<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPXOR          Y0, Y0, Y0
+	LONG           $0x5055c2c4
+	BYTE           $0xc4
+	LONG           $0x505dc2c4
+	BYTE           $0xc5
+	VMOVDQU        8(SI)(DX*1), X4
+	VINSERTI128    $0x01, 8(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread4<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread6<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPXOR          Y1, Y1, Y1
+	LONG           $0x5055c2c4
+	BYTE           $0xcc
+	LONG           $0x505dc2c4
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	VMOVDQU        8(SI)(DX*2), X4
+	VINSERTI128    $0x01, 8(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread8<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread10<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPXOR          Y2, Y2, Y2
+	LONG           $0x5055c2c4
+	BYTE           $0xd4
+	LONG           $0x505dc2c4
+	BYTE           $0xd5
+	PREFETCHT0     64(R11)
+	VMOVDQU        8(SI)(BX*1), X4
+	VINSERTI128    $0x01, 8(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread12<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread14<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPXOR          Y3, Y3, Y3
+	LONG           $0x5055c2c4
+	BYTE           $0xdc
+	LONG           $0x505dc2c4
+	BYTE           $0xdd
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VSHUFPS        $0x88, Y2, Y0, Y6
+	VSHUFPS        $0xdd, Y2, Y0, Y0
+	VPADDD         Y6, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x10, Y7, Y6
+	VPSRLD         $0x10, Y6, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VPSRLD         $0x10, Y7, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   40(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VADDPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x000000c0, R11
+	ADDQ           $0x00000018, SI
+	ADDQ           $0x00000018, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneMXFP4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·oneMXFP4AVXVNNI(SB), NOSPLIT, $0-56
+	MOVQ           init+8(FP), DI
+	MOVQ           x+16(FP), R12
+	MOVQ           w+24(FP), SI
+	MOVQ           ahead+32(FP), R11
+	MOVQ           stride+40(FP), DX
+	MOVQ           blocks+48(FP), CX
+	LEAQ           (DX)(DX*2), BX
+	LEAQ           (SI)(DX*4), R8
+	VMOVUPS        (DI), Y14
+	VMOVUPS        bytes15<>+0(SB), Y15
+	VMOVUPS        words1<>+0(SB), Y11
+	VBROADCASTI128 fp4<>+0(SB), Y9
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        1(SI), X4
+	VINSERTI128    $0x01, 1(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPXOR          Y0, Y0, Y0
+	LONG           $0x5055c2c4
+	BYTE           $0xc4
+	LONG           $0x505dc2c4
+	BYTE           $0xc5
+	VMOVDQU        1(SI)(DX*1), X4
+	VINSERTI128    $0x01, 1(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPXOR          Y1, Y1, Y1
+	LONG           $0x5055c2c4
+	BYTE           $0xcc
+	LONG           $0x505dc2c4
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	VMOVDQU        1(SI)(DX*2), X4
+	VINSERTI128    $0x01, 1(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPXOR          Y2, Y2, Y2
+	LONG           $0x5055c2c4
+	BYTE           $0xd4
+	LONG           $0x505dc2c4
+	BYTE           $0xd5
+	PREFETCHT0     64(R11)
+	VMOVDQU        1(SI)(BX*1), X4
+	VINSERTI128    $0x01, 1(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPXOR          Y3, Y3, Y3
+	LONG           $0x5055c2c4
+	BYTE           $0xdc
+	LONG           $0x505dc2c4
+	BYTE           $0xdd
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VSHUFPS        $0x88, Y2, Y0, Y6
+	VSHUFPS        $0xdd, Y2, Y0, Y0
+	VPADDD         Y6, Y0, Y0
+	VPBROADCASTD   36(R12), Y6
+	VPADDD         Y6, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x18, Y7, Y6
+	VPSRLD         $0x18, Y6, Y6
+	VPMINUD        word2<>+0(SB), Y6, Y5
+	VMOVUPS        denormal<>+0(SB), Y4
+	VPSLLVD        Y5, Y4, Y4
+	VPMAXUD        word2<>+0(SB), Y6, Y5
+	VPSUBD         word2<>+0(SB), Y5, Y5
+	VPSLLD         $0x17, Y5, Y5
+	VPADDD         Y4, Y5, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x00000088, R11
+	ADDQ           $0x00000011, SI
+	ADDQ           $0x00000011, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneIQ4NLAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneIQ4NLAVXVNNI(SB), NOSPLIT, $0-56
+	MOVQ           init+8(FP), DI
+	MOVQ           x+16(FP), R12
+	MOVQ           w+24(FP), SI
+	MOVQ           ahead+32(FP), R11
+	MOVQ           stride+40(FP), DX
+	MOVQ           blocks+48(FP), CX
+	LEAQ           (DX)(DX*2), BX
+	LEAQ           (SI)(DX*4), R8
+	VMOVUPS        (DI), Y14
+	VMOVUPS        bytes15<>+0(SB), Y15
+	VMOVUPS        words1<>+0(SB), Y11
+	VBROADCASTI128 iq4<>+0(SB), Y9
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        2(SI), X4
+	VINSERTI128    $0x01, 2(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPXOR          Y0, Y0, Y0
+	LONG           $0x5055c2c4
+	BYTE           $0xc4
+	LONG           $0x505dc2c4
+	BYTE           $0xc5
+	VMOVDQU        2(SI)(DX*1), X4
+	VINSERTI128    $0x01, 2(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPXOR          Y1, Y1, Y1
+	LONG           $0x5055c2c4
+	BYTE           $0xcc
+	LONG           $0x505dc2c4
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	VMOVDQU        2(SI)(DX*2), X4
+	VINSERTI128    $0x01, 2(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPXOR          Y2, Y2, Y2
+	LONG           $0x5055c2c4
+	BYTE           $0xd4
+	LONG           $0x505dc2c4
+	BYTE           $0xd5
+	PREFETCHT0     64(R11)
+	VMOVDQU        2(SI)(BX*1), X4
+	VINSERTI128    $0x01, 2(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPXOR          Y3, Y3, Y3
+	LONG           $0x5055c2c4
+	BYTE           $0xdc
+	LONG           $0x505dc2c4
+	BYTE           $0xdd
+	PREFETCHT0     128(R11)
+	VSHUFPS        $0x88, Y1, Y0, Y6
+	VSHUFPS        $0xdd, Y1, Y0, Y0
+	VPADDD         Y6, Y0, Y0
+	VSHUFPS        $0x88, Y3, Y2, Y6
+	VSHUFPS        $0xdd, Y3, Y2, Y2
+	VPADDD         Y6, Y2, Y2
+	VSHUFPS        $0x88, Y2, Y0, Y6
+	VSHUFPS        $0xdd, Y2, Y0, Y0
+	VPADDD         Y6, Y0, Y0
+	VPBROADCASTD   36(R12), Y6
+	VPADDD         Y6, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x10, Y7, Y6
+	VPSRLD         $0x10, Y6, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x00000090, R11
+	ADDQ           $0x00000012, SI
+	ADDQ           $0x00000012, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ4KAVX2(SB), $1088-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y10
+
+block:
+	VMOVDQU      (SI), X4
+	VINSERTI128  $0x01, (R8), Y4, Y4
+	VMOVDQU      (SI)(DX*1), X5
+	VINSERTI128  $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU      (SI)(DX*2), X6
+	VINSERTI128  $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU      (SI)(BX*1), X7
+	VINSERTI128  $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y0
+	VPUNPCKHDQ   Y5, Y4, Y1
+	VPUNPCKLDQ   Y7, Y6, Y2
+	VPUNPCKHDQ   Y7, Y6, Y3
+	VPUNPCKLQDQ  Y2, Y0, Y4
+	VPUNPCKHQDQ  Y2, Y0, Y5
+	VPUNPCKLQDQ  Y3, Y1, Y6
+	VPUNPCKHQDQ  Y3, Y1, Y7
+	VMOVDQA      Y4, Y0
+	VMOVDQA      Y5, Y1
+	VMOVDQA      Y6, Y2
+	VMOVDQA      Y7, Y3
+	VPSLLD       $0x10, Y0, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VPACKUSDW    Y5, Y5, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VCVTPH2PS    X5, Y8
+	VPSRLD       $0x10, Y0, Y5
+	VPACKUSDW    Y5, Y5, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VCVTPH2PS    X5, Y9
+	VPAND        bytes63<>+0(SB), Y1, Y6
+	VPAND        Y15, Y3, Y7
+	VPSRLD       $0x02, Y1, Y5
+	VPAND        bytes48<>+0(SB), Y5, Y5
+	VPOR         Y7, Y5, Y7
+	VPSHUFB      byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, (SP)
+	VPSHUFB      byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 32(SP)
+	VPSHUFB      byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 64(SP)
+	VPSHUFB      byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 96(SP)
+	VPSHUFB      byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 128(SP)
+	VPSHUFB      byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 160(SP)
+	VPSHUFB      byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 192(SP)
+	VPSHUFB      byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 224(SP)
+	VPAND        bytes63<>+0(SB), Y2, Y6
+	VPSRLD       $0x04, Y3, Y3
+	VPAND        Y15, Y3, Y7
+	VPSRLD       $0x02, Y2, Y5
+	VPAND        bytes48<>+0(SB), Y5, Y5
+	VPOR         Y7, Y5, Y7
+	VPSHUFB      byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 256(SP)
+	VPSHUFB      byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 288(SP)
+	VPSHUFB      byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 320(SP)
+	VPSHUFB      byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 352(SP)
+	VPSHUFB      byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 384(SP)
+	VPSHUFB      byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 416(SP)
+	VPSHUFB      byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 448(SP)
+	VPSHUFB      byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 480(SP)
+	VMOVDQU      (R12), Y12
+	VMOVDQU      44(R12), Y13
+	VMOVUPS      16(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      16(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   (R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      16(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      16(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   64(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      16(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      16(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   128(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      16(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      16(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   192(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 40(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 76(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 84(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      88(R12), Y12
+	VMOVDQU      132(R12), Y13
+	VMOVUPS      48(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   256(R11)
+	VMOVUPS      48(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      48(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   320(R11)
+	VMOVUPS      48(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      48(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   384(R11)
+	VMOVUPS      48(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      48(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   448(R11)
+	VMOVUPS      48(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   512(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 120(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 164(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 172(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      176(R12), Y12
+	VMOVDQU      220(R12), Y13
+	VMOVUPS      80(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      80(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   576(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      80(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      80(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   640(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      80(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      80(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   704(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      80(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      80(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   768(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 208(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 216(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 252(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 260(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      264(R12), Y12
+	VMOVDQU      308(R12), Y13
+	VMOVUPS      112(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   832(R11)
+	VMOVUPS      112(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      112(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   896(R11)
+	VMOVUPS      112(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      112(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   960(R11)
+	VMOVUPS      112(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      112(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   1024(R11)
+	VMOVUPS      112(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   1088(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 304(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 340(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 348(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x00000480, R11
+	ADDQ         $0x00000090, SI
+	ADDQ         $0x00000090, R8
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ5KAVX2(SB), $1088-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y10
+	VMOVUPS bytes16<>+0(SB), Y11
+
+block:
+	VMOVDQU      (SI), X4
+	VINSERTI128  $0x01, (R8), Y4, Y4
+	VMOVDQU      (SI)(DX*1), X5
+	VINSERTI128  $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU      (SI)(DX*2), X6
+	VINSERTI128  $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU      (SI)(BX*1), X7
+	VINSERTI128  $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y0
+	VPUNPCKHDQ   Y5, Y4, Y1
+	VPUNPCKLDQ   Y7, Y6, Y2
+	VPUNPCKHDQ   Y7, Y6, Y3
+	VPUNPCKLQDQ  Y2, Y0, Y4
+	VPUNPCKHQDQ  Y2, Y0, Y5
+	VPUNPCKLQDQ  Y3, Y1, Y6
+	VPUNPCKHQDQ  Y3, Y1, Y7
+	VMOVDQA      Y4, Y0
+	VMOVDQA      Y5, Y1
+	VMOVDQA      Y6, Y2
+	VMOVDQA      Y7, Y3
+	VPSLLD       $0x10, Y0, Y5
+	VPSRLD       $0x10, Y5, Y5
+	VPACKUSDW    Y5, Y5, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VCVTPH2PS    X5, Y8
+	VPSRLD       $0x10, Y0, Y5
+	VPACKUSDW    Y5, Y5, Y5
+	VPERMQ       $0x08, Y5, Y5
+	VCVTPH2PS    X5, Y9
+	VPAND        bytes63<>+0(SB), Y1, Y6
+	VPAND        Y15, Y3, Y7
+	VPSRLD       $0x02, Y1, Y5
+	VPAND        bytes48<>+0(SB), Y5, Y5
+	VPOR         Y7, Y5, Y7
+	VPSHUFB      byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, (SP)
+	VPSHUFB      byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 32(SP)
+	VPSHUFB      byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 64(SP)
+	VPSHUFB      byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 96(SP)
+	VPSHUFB      byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 128(SP)
+	VPSHUFB      byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 160(SP)
+	VPSHUFB      byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 192(SP)
+	VPSHUFB      byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VMOVUPS      Y5, 224(SP)
+	VPAND        bytes63<>+0(SB), Y2, Y6
+	VPSRLD       $0x04, Y3, Y3
+	VPAND        Y15, Y3, Y7
+	VPSRLD       $0x02, Y2, Y5
+	VPAND        bytes48<>+0(SB), Y5, Y5
+	VPOR         Y7, Y5, Y7
+	VPSHUFB      byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 256(SP)
+	VPSHUFB      byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 288(SP)
+	VPSHUFB      byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 320(SP)
+	VPSHUFB      byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 352(SP)
+	VPSHUFB      byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 384(SP)
+	VPSHUFB      byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 416(SP)
+	VPSHUFB      byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 448(SP)
+	VPSHUFB      byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y9, Y5, Y5
+	VMOVUPS      Y5, 480(SP)
+	VMOVDQU      (R12), Y12
+	VMOVDQU      44(R12), Y13
+	VMOVUPS      48(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSLLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      48(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSLLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   (R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      48(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*2), Y1
+	VPSLLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   64(R11)
+	VMOVUPS      48(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(BX*1), Y3
+	VPSLLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      48(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VPSLLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   128(R11)
+	VMOVUPS      48(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*1), Y3
+	VPSLLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   192(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      48(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*2), Y1
+	VPSLLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      48(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(BX*1), Y3
+	VPSLLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   256(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 40(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 76(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 84(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      88(R12), Y12
+	VMOVDQU      132(R12), Y13
+	VMOVUPS      80(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   320(R11)
+	VMOVUPS      80(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSLLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      80(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*2), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   384(R11)
+	VMOVUPS      80(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(BX*1), Y3
+	VPSLLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   448(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      80(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      80(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*1), Y3
+	VPSLLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   512(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      80(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*2), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   576(R11)
+	VMOVUPS      80(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(BX*1), Y3
+	VPSLLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   640(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 120(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 164(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 172(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      176(R12), Y12
+	VMOVDQU      220(R12), Y13
+	VMOVUPS      112(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      112(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   704(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      112(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*2), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*2), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   768(R11)
+	VMOVUPS      112(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(BX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(BX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      112(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   832(R11)
+	VMOVUPS      112(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   896(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      112(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*2), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*2), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      112(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(BX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(BX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   960(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 208(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 216(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 252(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 260(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      264(R12), Y12
+	VMOVDQU      308(R12), Y13
+	VMOVUPS      144(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   1024(R11)
+	VMOVUPS      144(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSRLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      144(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*2), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*2), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   1088(R11)
+	VMOVUPS      144(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(BX*1), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(BX*1), Y3
+	VPSRLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   1152(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      144(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      144(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*1), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*1), Y3
+	VPSRLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   1216(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      144(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(DX*2), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(DX*2), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   1280(R11)
+	VMOVUPS      144(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(R8)(BX*1), Y2
+	VPSRLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(R8)(BX*1), Y3
+	VPSRLW       $0x03, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   1344(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 304(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 340(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 348(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x00000580, R11
+	ADDQ         $0x000000b0, SI
+	ADDQ         $0x000000b0, R8
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ6KAVX2(SB), $1088-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y10
+	VMOVUPS bytes48<>+0(SB), Y11
+
+block:
+	VMOVDQU      192(SI), X4
+	VINSERTI128  $0x01, 192(R8), Y4, Y4
+	VMOVDQU      192(SI)(DX*1), X5
+	VINSERTI128  $0x01, 192(R8)(DX*1), Y5, Y5
+	VMOVDQU      192(SI)(DX*2), X6
+	VINSERTI128  $0x01, 192(R8)(DX*2), Y6, Y6
+	VMOVDQU      192(SI)(BX*1), X7
+	VINSERTI128  $0x01, 192(R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ   Y5, Y4, Y0
+	VPUNPCKHDQ   Y5, Y4, Y1
+	VPUNPCKLDQ   Y7, Y6, Y2
+	VPUNPCKHDQ   Y7, Y6, Y3
+	VPUNPCKLQDQ  Y2, Y0, Y4
+	VPUNPCKHQDQ  Y2, Y0, Y5
+	VPUNPCKLQDQ  Y3, Y1, Y6
+	VPUNPCKHQDQ  Y3, Y1, Y7
+	VMOVDQA      Y4, Y0
+	VMOVDQA      Y5, Y1
+	VMOVDQA      Y6, Y2
+	VMOVDQA      Y7, Y3
+	VMOVDQU      208(SI), X6
+	VPBLENDW     $0x02, 206(SI)(DX*1), X6, X6
+	VPBLENDW     $0x04, 204(SI)(DX*2), X6, X6
+	VPBLENDW     $0x08, 202(SI)(BX*1), X6, X6
+	VPBLENDW     $0x10, 200(R8), X6, X6
+	VPBLENDW     $0x20, 198(R8)(DX*1), X6, X6
+	VPBLENDW     $0x40, 196(R8)(DX*2), X6, X6
+	VPBLENDW     $0x80, 194(R8)(BX*1), X6, X6
+	VCVTPH2PS    X6, Y6
+	VMULPS       lower24<>+0(SB), Y6, Y6
+	VPSHUFB      top0<>+0(SB), Y0, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, (SP)
+	VPSHUFB      top1<>+0(SB), Y0, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 32(SP)
+	VPSHUFB      top2<>+0(SB), Y0, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 64(SP)
+	VPSHUFB      top3<>+0(SB), Y0, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 96(SP)
+	VPSHUFB      top0<>+0(SB), Y1, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 128(SP)
+	VPSHUFB      top1<>+0(SB), Y1, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 160(SP)
+	VPSHUFB      top2<>+0(SB), Y1, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 192(SP)
+	VPSHUFB      top3<>+0(SB), Y1, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 224(SP)
+	VPSHUFB      top0<>+0(SB), Y2, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 256(SP)
+	VPSHUFB      top1<>+0(SB), Y2, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 288(SP)
+	VPSHUFB      top2<>+0(SB), Y2, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 320(SP)
+	VPSHUFB      top3<>+0(SB), Y2, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 352(SP)
+	VPSHUFB      top0<>+0(SB), Y3, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 384(SP)
+	VPSHUFB      top1<>+0(SB), Y3, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 416(SP)
+	VPSHUFB      top2<>+0(SB), Y3, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 448(SP)
+	VPSHUFB      top3<>+0(SB), Y3, Y5
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VMOVUPS      Y5, 480(SP)
+	VMOVDQU      (R12), X12
+	VINSERTI128  $0x01, 28(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y12, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      112(R12), X13
+	VINSERTI128  $0x01, 140(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y13, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      (SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	VMOVUPS      (SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(DX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   (R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      (SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(DX*2), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   64(R11)
+	VMOVUPS      (SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(BX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   128(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      (R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   192(R11)
+	VMOVUPS      (R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(DX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   256(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      (R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(DX*2), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	VMOVUPS      (R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(BX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   320(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 16(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 44(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 640(SP)
+	VMOVUPS      Y7, 672(SP)
+	VMOVDQU      56(R12), X12
+	VINSERTI128  $0x01, 84(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y12, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      168(R12), X13
+	VINSERTI128  $0x01, 196(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y13, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      32(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   384(R11)
+	VMOVUPS      32(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(DX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   448(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      32(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(DX*2), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   512(R11)
+	VMOVUPS      32(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI)(BX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   576(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      32(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	VMOVUPS      32(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(DX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   640(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      32(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(DX*2), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   704(R11)
+	VMOVUPS      32(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(R8)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(R8)(BX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   768(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 72(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 100(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 704(SP)
+	VMOVUPS      Y7, 736(SP)
+	VMOVUPS      640(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      672(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 156(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      704(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 184(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      736(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 212(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      224(R12), X12
+	VINSERTI128  $0x01, 252(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y12, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      336(R12), X13
+	VINSERTI128  $0x01, 364(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y13, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      64(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   832(R11)
+	VMOVUPS      64(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(DX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   896(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      64(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(DX*2), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   960(R11)
+	VMOVUPS      64(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(BX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      64(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   1024(R11)
+	VMOVUPS      64(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(DX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(DX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   1088(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      64(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(DX*2), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(DX*2), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   1152(R11)
+	VMOVUPS      64(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(BX*1), Y2
+	VPSLLW       $0x04, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(BX*1), Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   1216(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 240(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 268(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 896(SP)
+	VMOVUPS      Y7, 928(SP)
+	VMOVDQU      280(R12), X12
+	VINSERTI128  $0x01, 308(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y12, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      392(R12), X13
+	VINSERTI128  $0x01, 420(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y13, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      96(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   1280(R11)
+	VMOVUPS      96(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(DX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      96(SI)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(DX*2), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   1344(R11)
+	VMOVUPS      96(SI)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI)(BX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   1408(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y8
+	VPMADDWD     Y10, Y8, Y8
+	VPACKSSDW    Y3, Y7, Y9
+	VPMADDWD     Y10, Y9, Y9
+	VMOVUPS      96(R8), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   1472(R11)
+	VMOVUPS      96(R8)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(DX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(DX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   1536(R11)
+	VPACKSSDW    Y2, Y0, Y6
+	VPMADDWD     Y10, Y6, Y6
+	VPACKSSDW    Y3, Y1, Y7
+	VPMADDWD     Y10, Y7, Y7
+	VMOVUPS      96(R8)(DX*2), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(DX*2), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(DX*2), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   1600(R11)
+	VMOVUPS      96(R8)(BX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(R8)(BX*1), Y2
+	VPSLLW       $0x02, Y2, Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPADDD       1024(SP), Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(R8)(BX*1), Y3
+	VPSRLW       $0x02, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT0   1664(R11)
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 324(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 960(SP)
+	VMOVUPS      Y7, 992(SP)
+	VMOVUPS      896(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 352(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      928(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 380(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      960(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 408(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      992(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 436(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x00000690, R11
+	ADDQ         $0x000000d2, SI
+	ADDQ         $0x000000d2, R8
+	ADDQ         $0x000001c0, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ41AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ41AVX2(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y11
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        4(SI), X4
+	VINSERTI128    $0x01, 4(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y0
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VMOVDQU        4(SI)(DX*1), X4
+	VINSERTI128    $0x01, 4(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y1
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	VMOVDQU        4(SI)(DX*2), X4
+	VINSERTI128    $0x01, 4(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	PREFETCHT0     64(R11)
+	VMOVDQU        4(SI)(BX*1), X4
+	VINSERTI128    $0x01, 4(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y3
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y3, Y3
+	VPMADDWD       Y11, Y3, Y3
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VPACKSSDW      Y2, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x10, Y7, Y6
+	VPSRLD         $0x10, Y6, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VPSRLD         $0x10, Y7, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   40(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VADDPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x000000a0, R11
+	ADDQ           $0x00000014, SI
+	ADDQ           $0x00000014, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ50AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ50AVX2(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y11
+	VMOVUPS bitOfByte<>+0(SB), Y9
+	VMOVUPS bytes16<>+0(SB), Y10
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VPUNPCKHQDQ    Y2, Y0, Y8
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        6(SI), X4
+	VINSERTI128    $0x01, 6(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread2<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread0<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y0
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VMOVDQU        6(SI)(DX*1), X4
+	VINSERTI128    $0x01, 6(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread6<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread4<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y1
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	VMOVDQU        6(SI)(DX*2), X4
+	VINSERTI128    $0x01, 6(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread10<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread8<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	PREFETCHT0     64(R11)
+	VMOVDQU        6(SI)(BX*1), X4
+	VINSERTI128    $0x01, 6(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread14<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread12<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y3
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y3, Y3
+	VPMADDWD       Y11, Y3, Y3
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VSHUFPS        $0x88, Y2, Y0, Y6
+	VSHUFPS        $0xdd, Y2, Y0, Y0
+	VPADDD         Y6, Y0, Y0
+	VPBROADCASTD   36(R12), Y6
+	VPADDD         Y6, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x10, Y7, Y6
+	VPSRLD         $0x10, Y6, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x000000b0, R11
+	ADDQ           $0x00000016, SI
+	ADDQ           $0x00000016, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ51AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ51AVX2(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y11
+	VMOVUPS bitOfByte<>+0(SB), Y9
+	VMOVUPS bytes16<>+0(SB), Y10
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VPUNPCKHQDQ    Y2, Y0, Y8
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        8(SI), X4
+	VINSERTI128    $0x01, 8(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread0<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread2<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y0
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VMOVDQU        8(SI)(DX*1), X4
+	VINSERTI128    $0x01, 8(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread4<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread6<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y1
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	VMOVDQU        8(SI)(DX*2), X4
+	VINSERTI128    $0x01, 8(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread8<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread10<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	PREFETCHT0     64(R11)
+	VMOVDQU        8(SI)(BX*1), X4
+	VINSERTI128    $0x01, 8(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread12<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread14<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y3
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y3, Y3
+	VPMADDWD       Y11, Y3, Y3
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VSHUFPS        $0x88, Y2, Y0, Y6
+	VSHUFPS        $0xdd, Y2, Y0, Y0
+	VPADDD         Y6, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x10, Y7, Y6
+	VPSRLD         $0x10, Y6, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VPSRLD         $0x10, Y7, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   40(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VADDPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x000000c0, R11
+	ADDQ           $0x00000018, SI
+	ADDQ           $0x00000018, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneMXFP4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, MMX+
+TEXT ·oneMXFP4AVX2(SB), NOSPLIT, $0-56
+	MOVQ           init+8(FP), DI
+	MOVQ           x+16(FP), R12
+	MOVQ           w+24(FP), SI
+	MOVQ           ahead+32(FP), R11
+	MOVQ           stride+40(FP), DX
+	MOVQ           blocks+48(FP), CX
+	LEAQ           (DX)(DX*2), BX
+	LEAQ           (SI)(DX*4), R8
+	VMOVUPS        (DI), Y14
+	VMOVUPS        bytes15<>+0(SB), Y15
+	VMOVUPS        words1<>+0(SB), Y11
+	VBROADCASTI128 fp4<>+0(SB), Y9
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        1(SI), X4
+	VINSERTI128    $0x01, 1(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPMADDUBSW     Y12, Y5, Y0
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VMOVDQU        1(SI)(DX*1), X4
+	VINSERTI128    $0x01, 1(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPMADDUBSW     Y12, Y5, Y1
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	VMOVDQU        1(SI)(DX*2), X4
+	VINSERTI128    $0x01, 1(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	PREFETCHT0     64(R11)
+	VMOVDQU        1(SI)(BX*1), X4
+	VINSERTI128    $0x01, 1(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPMADDUBSW     Y12, Y5, Y3
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y3, Y3
+	VPMADDWD       Y11, Y3, Y3
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VSHUFPS        $0x88, Y2, Y0, Y6
+	VSHUFPS        $0xdd, Y2, Y0, Y0
+	VPADDD         Y6, Y0, Y0
+	VPBROADCASTD   36(R12), Y6
+	VPADDD         Y6, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x18, Y7, Y6
+	VPSRLD         $0x18, Y6, Y6
+	VPMINUD        word2<>+0(SB), Y6, Y5
+	VMOVUPS        denormal<>+0(SB), Y4
+	VPSLLVD        Y5, Y4, Y4
+	VPMAXUD        word2<>+0(SB), Y6, Y5
+	VPSUBD         word2<>+0(SB), Y5, Y5
+	VPSLLD         $0x17, Y5, Y5
+	VPADDD         Y4, Y5, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x00000088, R11
+	ADDQ           $0x00000011, SI
+	ADDQ           $0x00000011, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ4AVX2(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS bytes15<>+0(SB), Y15
+	VMOVUPS words1<>+0(SB), Y11
+
+block:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        2(SI), X4
+	VINSERTI128    $0x01, 2(R8), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y0
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VMOVDQU        2(SI)(DX*1), X4
+	VINSERTI128    $0x01, 2(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y1
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	VMOVDQU        2(SI)(DX*2), X4
+	VINSERTI128    $0x01, 2(R8)(DX*2), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	PREFETCHT0     64(R11)
+	VMOVDQU        2(SI)(BX*1), X4
+	VINSERTI128    $0x01, 2(R8)(BX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y3
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y3, Y3
+	VPMADDWD       Y11, Y3, Y3
+	PREFETCHT0     128(R11)
+	VPACKSSDW      Y1, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPACKSSDW      Y3, Y2, Y2
+	VPMADDWD       Y11, Y2, Y2
+	VPACKSSDW      Y2, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VPBROADCASTD   36(R12), Y6
+	VPADDD         Y6, Y0, Y0
+	VCVTDQ2PS      Y0, Y0
+	VPSLLD         $0x10, Y7, Y6
+	VPSRLD         $0x10, Y6, Y6
+	VPACKUSDW      Y6, Y6, Y6
+	VPERMQ         $0x08, Y6, Y6
+	VCVTPH2PS      X6, Y5
+	VBROADCASTSS   32(R12), Y6
+	VMULPS         Y6, Y5, Y5
+	VMULPS         Y5, Y0, Y0
+	VADDPS         Y0, Y14, Y14
+	ADDQ           $0x00000090, R11
+	ADDQ           $0x00000012, SI
+	ADDQ           $0x00000012, R8
+	ADDQ           $0x0000002c, R12
+	DECQ           CX
+	JNZ            block
+	MOVQ           dst+0(FP), DI
+	VMOVUPS        Y14, (DI)
+	VZEROUPPER
+	RET
+
+// func oneQ8AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·oneQ8AVX2(SB), NOSPLIT, $0-56
+	MOVQ    init+8(FP), DI
+	MOVQ    x+16(FP), R12
+	MOVQ    w+24(FP), SI
+	MOVQ    ahead+32(FP), R11
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
+	LEAQ    (DX)(DX*2), BX
+	LEAQ    (SI)(DX*4), R8
+	VMOVUPS (DI), Y14
+	VMOVUPS words1<>+0(SB), Y13
+
+block:
+	VMOVDQU      4(R12), Y11
+	VMOVDQU      2(SI), Y8
+	VPSIGNB      Y8, Y11, Y0
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y0, Y8, Y0
+	VPMADDWD     Y13, Y0, Y0
+	PREFETCHT0   (R11)
+	VMOVDQU      2(SI)(DX*1), Y8
+	VPSIGNB      Y8, Y11, Y1
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y1, Y8, Y1
+	VPMADDWD     Y13, Y1, Y1
+	VMOVDQU      2(SI)(DX*2), Y8
+	VPSIGNB      Y8, Y11, Y2
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y2, Y8, Y2
+	VPMADDWD     Y13, Y2, Y2
+	PREFETCHT0   64(R11)
+	VMOVDQU      2(SI)(BX*1), Y8
+	VPSIGNB      Y8, Y11, Y3
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y3, Y8, Y3
+	VPMADDWD     Y13, Y3, Y3
+	PREFETCHT0   128(R11)
+	VMOVDQU      2(R8), Y8
+	VPSIGNB      Y8, Y11, Y4
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y4, Y8, Y4
+	VPMADDWD     Y13, Y4, Y4
+	VMOVDQU      2(R8)(DX*1), Y8
+	VPSIGNB      Y8, Y11, Y5
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y5, Y8, Y5
+	VPMADDWD     Y13, Y5, Y5
+	PREFETCHT0   192(R11)
+	VMOVDQU      2(R8)(DX*2), Y8
+	VPSIGNB      Y8, Y11, Y6
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y6, Y8, Y6
+	VPMADDWD     Y13, Y6, Y6
+	PREFETCHT0   256(R11)
+	VMOVDQU      2(R8)(BX*1), Y8
+	VPSIGNB      Y8, Y11, Y7
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y7, Y8, Y7
+	VPMADDWD     Y13, Y7, Y7
+	VPUNPCKLDQ   Y1, Y0, Y9
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y0, Y9
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y5, Y4, Y9
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPUNPCKLDQ   Y7, Y6, Y9
+	VPUNPCKHDQ   Y7, Y6, Y6
+	VPADDD       Y9, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y9
+	VPUNPCKHQDQ  Y6, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y0, Y9
+	VPERM2I128   $0x31, Y4, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS    X15, Y15
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
+	VMULPS       Y9, Y15, Y15
+	VMULPS       Y15, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000110, R11
+	ADDQ         $0x00000022, SI
+	ADDQ         $0x00000022, R8
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          block
+	MOVQ         dst+0(FP), DI
+	VMOVUPS      Y14, (DI)
 	VZEROUPPER
 	RET
 

@@ -14,5 +14,5 @@ var MXFP4 = Format{
 		scales[0] = math.Float32frombits(0x200000<<min(e, 2) + (max(e, 2)-2)<<23)
 		lookUp(bytes, block[1:17], &fp4)
 	},
-	pack: packMXFP4,
+	pack: packMXFP4, one: oneMXFP4,
 }

@@ -7,7 +7,7 @@ var Q4_1 = Format{
 		scales[0], minima[0] = scaleOf(block), scaleOf(block[2:])
 		nibbles(bytes, block[4:20])
 	},
-	pack: packQ41,
+	pack: packQ41, one: oneQ41,
 }
 
 // nibbles writes the low four bits of each byte, then the high four bits.

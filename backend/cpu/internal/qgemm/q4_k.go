@@ -9,7 +9,7 @@ var Q4_K = Format{
 			nibbles(bytes[32*g:], block[16+16*g:][:32])
 		}
 	},
-	pack: packQ4K,
+	pack: packQ4K, one: oneQ4K,
 }
 
 // groupScales reads what a block of a K type begins with: a scale of the scales of eight groups, that of

@@ -10,7 +10,7 @@ var Q5_0 = Format{
 		nibbles(bytes, block[6:22])
 		fifths(bytes, binary.LittleEndian.Uint32(block[2:]))
 	},
-	pack: packQ50,
+	pack: packQ50, one: oneQ50,
 }
 
 // fifths sets the fifth bits of numbers.

@@ -10,5 +10,5 @@ var Q5_1 = Format{
 		nibbles(bytes, block[8:24])
 		fifths(bytes, binary.LittleEndian.Uint32(block[4:]))
 	},
-	pack: packQ51,
+	pack: packQ51, one: oneQ51,
 }

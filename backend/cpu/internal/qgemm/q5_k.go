@@ -14,5 +14,5 @@ var Q5_K = Format{
 			}
 		}
 	},
-	pack: packQ5K,
+	pack: packQ5K, one: oneQ5K,
 }

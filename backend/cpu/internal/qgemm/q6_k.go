@@ -18,5 +18,5 @@ var Q6_K = Format{
 			}
 		}
 	},
-	pack: packQ6K,
+	pack: packQ6K, one: oneQ6K,
 }

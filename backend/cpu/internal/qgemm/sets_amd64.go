@@ -126,22 +126,49 @@ func packMXFP4(set string) packFunc {
 	return packer(set, packMXFP4AVX512, packMXFP4AVX512Few, packMXFP4AVXVNNI)
 }
 
-func oneQ8(set string) (k oneKernel) {
+// oneRow chooses between the kernels for one row: with AVX-512 VNNI, AVX-VNNI and AVX2.
+func oneRow(set string, wide, narrow, plain oneKernel) oneKernel {
 	switch set {
 	case "avx512few":
-		return oneKernel{8, oneQ8AVX512One}
+		return wide
 	case "avxvnni":
-		return oneKernel{8, oneQ8AVXVNNI}
+		return narrow
+	case "avx2":
+		return plain
 	}
-	return k
+	return oneKernel{}
 }
 
-func oneQ4(set string) (k oneKernel) {
-	switch set {
-	case "avx512few":
-		return oneKernel{16, oneQ4AVX512Few}
-	case "avxvnni":
-		return oneKernel{8, oneQ4AVXVNNI}
-	}
-	return k
+// ofPacked is a kernel for a row of x that has been packed.
+func ofPacked(outputs int, run oneFunc) oneKernel { return oneKernel{outputs, true, run} }
+
+func oneQ8(set string) oneKernel {
+	return oneRow(set, oneKernel{8, false, oneQ8AVX512One}, oneKernel{8, false, oneQ8AVXVNNI}, oneKernel{8, false, oneQ8AVX2})
+}
+func oneQ4(set string) oneKernel {
+	return oneRow(set, oneKernel{16, false, oneQ4AVX512Few}, oneKernel{8, false, oneQ4AVXVNNI}, ofPacked(8, oneQ4AVX2))
+}
+func oneQ41(set string) oneKernel {
+	return oneRow(set, ofPacked(16, oneQ41AVX512Few), ofPacked(8, oneQ41AVXVNNI), ofPacked(8, oneQ41AVX2))
+}
+func oneQ50(set string) oneKernel {
+	return oneRow(set, ofPacked(16, oneQ50AVX512Few), ofPacked(8, oneQ50AVXVNNI), ofPacked(8, oneQ50AVX2))
+}
+func oneQ51(set string) oneKernel {
+	return oneRow(set, ofPacked(16, oneQ51AVX512Few), ofPacked(8, oneQ51AVXVNNI), ofPacked(8, oneQ51AVX2))
+}
+func oneQ4K(set string) oneKernel {
+	return oneRow(set, ofPacked(16, oneQ4KAVX512Few), ofPacked(8, oneQ4KAVXVNNI), ofPacked(8, oneQ4KAVX2))
+}
+func oneQ5K(set string) oneKernel {
+	return oneRow(set, ofPacked(16, oneQ5KAVX512Few), ofPacked(8, oneQ5KAVXVNNI), ofPacked(8, oneQ5KAVX2))
+}
+func oneQ6K(set string) oneKernel {
+	return oneRow(set, ofPacked(16, oneQ6KAVX512Few), ofPacked(8, oneQ6KAVXVNNI), ofPacked(8, oneQ6KAVX2))
+}
+func oneIQ4NL(set string) oneKernel {
+	return oneRow(set, ofPacked(16, oneIQ4NLAVX512Few), ofPacked(8, oneIQ4NLAVXVNNI), oneKernel{})
+}
+func oneMXFP4(set string) oneKernel {
+	return oneRow(set, ofPacked(16, oneMXFP4AVX512Few), ofPacked(8, oneMXFP4AVXVNNI), ofPacked(8, oneMXFP4AVX2))
 }

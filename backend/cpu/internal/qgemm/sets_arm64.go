@@ -116,8 +116,16 @@ func packer(set string, dotProd, i8mm packFunc) packFunc {
 func packQ8(set string) packFunc { return packer(set, packQ8DotProd, packQ8I8MM) }
 func packQ4(set string) packFunc { return packer(set, packQ4DotProd, packQ4I8MM) }
 
-func oneQ8(string) oneKernel { return oneKernel{} }
-func oneQ4(string) oneKernel { return oneKernel{} }
+func oneQ8(string) oneKernel    { return oneKernel{} }
+func oneQ4(string) oneKernel    { return oneKernel{} }
+func oneQ4K(string) oneKernel   { return oneKernel{} }
+func oneQ5K(string) oneKernel   { return oneKernel{} }
+func oneQ6K(string) oneKernel   { return oneKernel{} }
+func oneQ41(string) oneKernel   { return oneKernel{} }
+func oneQ50(string) oneKernel   { return oneKernel{} }
+func oneQ51(string) oneKernel   { return oneKernel{} }
+func oneIQ4NL(string) oneKernel { return oneKernel{} }
+func oneMXFP4(string) oneKernel { return oneKernel{} }
 
 // Other types are unpacked in Go.
 

@@ -20,3 +20,11 @@ func packIQ4XS(string) packFunc { return nil }
 func packMXFP4(string) packFunc { return nil }
 func oneQ8(string) oneKernel    { return oneKernel{} }
 func oneQ4(string) oneKernel    { return oneKernel{} }
+func oneQ4K(string) oneKernel   { return oneKernel{} }
+func oneQ5K(string) oneKernel   { return oneKernel{} }
+func oneQ6K(string) oneKernel   { return oneKernel{} }
+func oneQ41(string) oneKernel   { return oneKernel{} }
+func oneQ50(string) oneKernel   { return oneKernel{} }
+func oneQ51(string) oneKernel   { return oneKernel{} }
+func oneIQ4NL(string) oneKernel { return oneKernel{} }
+func oneMXFP4(string) oneKernel { return oneKernel{} }

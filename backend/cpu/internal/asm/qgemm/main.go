@@ -19,6 +19,7 @@ func main() {
 		}
 	}
 	tables()
+	constants()
 	for _, s := range []set{vnni512, vnni512few, vnni} {
 		s.packQ8()
 		s.packQ4()
@@ -36,6 +37,21 @@ func main() {
 	vnni512few.oneQ4()
 	vnni.oneQ8()
 	vnni.oneQ4()
+
+	for _, s := range []set{vnni512few, vnni, avx2} {
+		for _, b := range []superBlock{q4k, q5k, q6k} {
+			s.oneK(b)
+		}
+		for _, b := range []smallBlock{q41, q50, q51, mxfp4} {
+			s.oneSmall(b)
+		}
+		if s.vnni { // two products of bytes above 128 do not fit a word
+			s.oneSmall(iq4nl)
+		} else {
+			s.oneSmall(q40)
+			s.oneQ8()
+		}
+	}
 	quantize()
 	quantize512()
 	prefetch()

@@ -42,7 +42,7 @@ func (s set) beginOne(name string) one {
 func (o one) numbers(from int) Mem { return o.x.Offset(4 + from) }
 
 func (o one) next(blockBytes int) {
-	o.pack.advance(blockBytes)
+	o.skip(blockBytes)
 	add(36, reg.R12)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
@@ -76,34 +76,21 @@ func (o one) quads(v int) {
 	o.qwords(v, v+2, v)
 }
 
-// finish adds the sums in register 0, one of each output, to the results. Of bytes 1 << offset is to be subtracted.
+// finish adds the sums in register 0, one of each output, to the results. Of bytes 1 << offset is to be subtracted; 0: nothing.
 func (o one) finish(offset int) {
-	MOVWLSX(o.x.Offset(2), reg.EAX)
-	SHLL(Imm(uint64(offset)), reg.EAX)
-	VMOVD(reg.EAX, x[oneTmp])
-	VPBROADCASTD(x[oneTmp], o.v(oneTmp))
-	if o.bits == 512 {
-		VPSUBD(z[oneTmp], z[oneSums], z[oneSums])
-	} else {
-		VPSUBD(y[oneTmp], y[oneSums], y[oneSums])
+	if offset > 0 {
+		MOVWLSX(o.x.Offset(2), reg.EAX)
+		SHLL(Imm(uint64(offset)), reg.EAX)
+		VMOVD(reg.EAX, x[oneTmp])
+		VPBROADCASTD(x[oneTmp], o.v(oneTmp))
+		VPSUBD(o.v(oneTmp), o.v(oneSums), o.v(oneSums))
 	}
 	VCVTDQ2PS(o.v(oneSums), o.v(oneSums))
-	// The scales are the first two bytes of blocks. What is beside them is loaded too: of a row from
-	// the third byte on of the row before, and no byte before the first row.
-	for half := range o.lanes() / 8 {
-		to := x[oneScales-half*(oneScales-oneTmp)]
-		VMOVDQU(o.row(8*half, 0), to)
-		for i := 1; i < 8; i++ {
-			VPBLENDW(Imm(1<<i), o.row(8*half+i, -2*i), to, to)
-		}
-	}
+	o.blendHalves(0, oneScales, oneTmp)
 	if o.bits == 512 {
-		VINSERTI128(Imm(1), x[oneTmp], y[oneScales], y[oneScales])
-		VCVTPH2PS(y[oneScales], z[oneScales])
 		VPBROADCASTW(o.x, y[oneTmp])
 		VCVTPH2PS(y[oneTmp], z[oneTmp])
 	} else {
-		VCVTPH2PS(x[oneScales], y[oneScales])
 		VPBROADCASTW(o.x, x[oneTmp])
 		VCVTPH2PS(x[oneTmp], y[oneTmp])
 	}
@@ -112,14 +99,47 @@ func (o one) finish(offset int) {
 	VADDPS(o.v(oneSums), o.v(oneAcc), o.v(oneAcc))
 }
 
+// blendHalves is [pack.halves] for rows of which another follows each but the last of all: of a number what is beside it
+// is loaded too, up to the 14 bytes before it, and of a row of which another follows those behind it. Register tmp is overwritten.
+func (o one) blendHalves(offset, v, tmp int) {
+	for half := range o.lanes() / 8 {
+		to := x[v-half*(v-tmp)]
+		VMOVDQU(o.row(8*half, offset), to)
+		for i := 1; i < 8; i++ {
+			VPBLENDW(Imm(1<<i), o.row(8*half+i, offset-2*i), to, to)
+		}
+	}
+	if o.bits == 512 {
+		VINSERTI128(Imm(1), x[tmp], y[v], y[v])
+		VCVTPH2PS(y[v], z[v])
+	} else {
+		VCVTPH2PS(x[v], y[v])
+	}
+}
+
 // oneQ8 writes the kernel for q8_0, for 256 bits: a register has a block of a row. With 512 bits there would be
 // 16 rows of weights, which no L1 cache holds beside those that are loaded meanwhile.
 func (s set) oneQ8() {
 	o := s.beginOne("oneQ8")
-	o.fill(128, oneMask)
+	offset := 7
+	if o.vnni {
+		o.fill(128, oneMask)
+	} else {
+		offset = 0
+		o.load(data("words1"), oneMask)
+	}
 	Label("block")
 	VMOVDQU(o.numbers(0), y[oneX])
 	for i := range 8 {
+		o.ask(34, i, 8)
+		if !o.vnni { // of bytes up to 128 two products fit a word
+			VMOVDQU(o.row(i, 2), y[oneBytes])
+			VPSIGNB(y[oneBytes], y[oneX], y[oneSums+i])
+			VPABSB(y[oneBytes], y[oneBytes])
+			VPMADDUBSW(y[oneSums+i], y[oneBytes], y[oneSums+i])
+			VPMADDWD(y[oneMask], y[oneSums+i], y[oneSums+i])
+			continue
+		}
 		VPXOR(o.row(i, 2), y[oneMask], y[oneBytes])
 		o.zero(oneSums + i)
 		o.dot(oneX, oneBytes, oneSums+i)
@@ -130,7 +150,7 @@ func (s set) oneQ8() {
 	VPERM2I128(Imm(0x20), y[oneSums+4], y[oneSums], y[oneTmp])
 	VPERM2I128(Imm(0x31), y[oneSums+4], y[oneSums], y[oneSums])
 	VPADDD(o.v(oneTmp), o.v(oneSums), o.v(oneSums))
-	o.finish(7)
+	o.finish(offset)
 	o.next(34)
 }
 
@@ -148,6 +168,7 @@ func (s set) oneQ4() {
 		VBROADCASTI128(o.numbers(16), y[oneMore])
 	}
 	for i := range 4 {
+		o.ask(18, i, 4)
 		VMOVDQU(o.row(i, 2), x[oneBytes])
 		for lane := 1; lane < o.bits/128; lane++ {
 			if o.bits == 512 {

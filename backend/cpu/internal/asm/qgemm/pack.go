@@ -53,11 +53,21 @@ func (p *pack) nextOf(blockBytes, panelBytes int) {
 
 // advance asks for the memory that lies ahead, as much as a block of each row, and moves addresses to the next block.
 func (p *pack) advance(blockBytes int) {
-	n := p.lanes() * blockBytes
-	for at := 0; at < n; at += 64 {
-		PREFETCHT0(Mem{Base: reg.R11, Disp: at})
+	p.ask(blockBytes, 0, 1)
+	p.skip(blockBytes)
+}
+
+// ask asks for a part of that memory, one of so many.
+func (p *pack) ask(blockBytes, part, parts int) {
+	lines := (p.lanes()*blockBytes + 63) / 64
+	for i := part * lines / parts; i < (part+1)*lines/parts; i++ {
+		PREFETCHT0(Mem{Base: reg.R11, Disp: 64 * i})
 	}
-	add(n, reg.R11)
+}
+
+// skip moves addresses to the next block.
+func (p *pack) skip(blockBytes int) {
+	add(p.lanes()*blockBytes, reg.R11)
 	for _, base := range p.bases {
 		add(blockBytes, base)
 	}

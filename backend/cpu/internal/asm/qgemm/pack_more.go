@@ -50,15 +50,19 @@ func (p *pack) bitsOf(v, from, n, dst int) {
 
 // half is dst = the f16 in the low bits of each lane, or in the high ones, as f32. Register tmp is overwritten.
 func (p *pack) half(v int, high bool, dst, tmp int) {
-	from := 0
-	if high {
-		from = 16
-	}
-	p.bitsOf(v, from, 16, tmp)
 	if p.bits == 512 {
-		VPMOVDW(z[tmp], y[tmp])
+		if high {
+			p.right(16, v, tmp)
+			v = tmp
+		}
+		VPMOVDW(z[v], y[tmp])
 		VCVTPH2PS(y[tmp], z[dst])
 		return
+	}
+	if high {
+		p.right(16, v, tmp)
+	} else {
+		p.bitsOf(v, 0, 16, tmp)
 	}
 	VPACKUSDW(y[tmp], y[tmp], y[tmp])
 	VPERMQ(Imm(8), y[tmp], y[tmp])
