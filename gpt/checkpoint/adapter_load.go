@@ -25,11 +25,11 @@ type part struct {
 	of *Adapter
 }
 
-// additions finds what is to lie beside the matrices, by their names.
-func (p Plan) additions() (map[string]addition, error) {
+// additions finds what adapters have beside the matrices of m, by the names of these.
+func additions(m *model.Model, adapters []*Adapter) (map[string]addition, error) {
 	all := map[string]addition{}
-	for _, a := range p.o.Adapters {
-		list, err := a.match(p.m)
+	for _, a := range adapters {
+		list, err := a.match(m)
 		if err != nil {
 			return nil, err
 		}

@@ -117,7 +117,7 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 	}
 	p.m.Source = c
 	p.File = p.tensor(p.m.Weights()[0]).File
-	if p.beside, err = p.additions(); err != nil {
+	if p.beside, err = additions(p.m, o.Adapters); err != nil {
 		return p, err
 	}
 	if o.Fits != nil {
