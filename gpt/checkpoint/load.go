@@ -30,6 +30,10 @@ type LoadOptions struct {
 	// products give. Load reads them, and leaves them open.
 	Adapters []*Adapter
 
+	// Merge adds adapters to the matrices in place of that, for those who look into these. Such
+	// a matrix is kept as f32 where DType is None.
+	Merge bool
+
 	// Activations says how products with weights that are not f32 read what they
 	// multiply these with: F32 does not round it; F16 rounds it to the precision of f16,
 	// as matrix units want it; Q8_A makes blocks of 8 bits of it where weights are
@@ -44,8 +48,8 @@ type LoadOptions struct {
 
 // check reports options that contradict each other.
 func (o LoadOptions) check() error {
-	if o.tunes() && len(o.Adapters) > 1 {
-		return fmt.Errorf("%d adapters to train: expected one", len(o.Adapters))
+	if o.tunes() && (len(o.Adapters) > 1 || o.Merge) {
+		return fmt.Errorf("%d adapters to train: expected one, beside the weights", len(o.Adapters))
 	}
 	if o.Train && !o.tunes() && o.DType != backend.None && o.DType != backend.F32 {
 		return fmt.Errorf("weights that train are kept as f32, not as %v", o.DType)
@@ -119,6 +123,12 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 	p.File = p.tensor(p.m.Weights()[0]).File
 	if p.beside, err = additions(p.m, o.Adapters); err != nil {
 		return p, err
+	}
+	if o.Merge {
+		for name, x := range p.beside {
+			p.found[name] = x.merged(p.found[name], p.format, p.m)
+		}
+		p.beside = nil
 	}
 	if o.Fits != nil {
 		err = o.Fits(p)

@@ -9,12 +9,12 @@ import (
 )
 
 // merged is the matrix t of a checkpoint of format is, plus what adapters add to it: W + scale · B · A of each. It is
-// summed in float64 and rounded to f32. Its data is made when it is asked for; the error of
-// what is made is told by check.
-func (x addition) merged(t rawTensor, is model.Format, m *model.Model) (_ rawTensor, check func() error) {
+// summed in float64 and rounded to f32, when it is asked for.
+func (x addition) merged(t rawTensor, is model.Format, m *model.Model) rawTensor {
 	var failed error
 	sum := t
 	sum.DType, sum.made, sum.aligned = "F32", true, true
+	sum.check = func() error { return failed }
 	sum.Data = func() []byte {
 		values := make([]float32, x.parts[0].w.Elements())
 		decode(values, backend.OfFileName(t.DType), t.Data())
@@ -24,7 +24,15 @@ func (x addition) merged(t rawTensor, is model.Format, m *model.Model) (_ rawTen
 		data, _ := backend.Encode(nil, backend.F32, values) // which fit
 		return data
 	}
-	return sum, func() error { return failed }
+	return sum
+}
+
+// failed is the error of data that was made.
+func (t rawTensor) failed() error {
+	if t.check == nil {
+		return nil
+	}
+	return t.check()
 }
 
 // add adds to values, which lie as format is stores the matrix.

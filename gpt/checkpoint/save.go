@@ -34,9 +34,8 @@ type SaveOptions struct {
 // conversion is one tensor on its way from a checkpoint to a file.
 type conversion struct {
 	converter
-	from  rawTensor
-	name  string       // in the file
-	check func() error // of data that was made; nil where none is
+	from rawTensor
+	name string // in the file
 }
 
 // conversions plans how the tensors of a checkpoint, with adapters, become those of format to.
@@ -60,8 +59,7 @@ func (c *Checkpoint) conversions(to model.Format, adapters []*Adapter, dtype fun
 			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize), more: w.More(is) - w.More(to),
 		}, from: from, name: w.Name(to)}
 		if x, ok := beside[w.Name(model.HuggingFace)]; ok {
-			next.stored = backend.F32
-			next.from, next.check = x.merged(from, is, m)
+			next.stored, next.from = backend.F32, x.merged(from, is, m)
 		}
 		all = append(all, next)
 	}
@@ -73,10 +71,8 @@ func (c *conversion) copy(ctx context.Context, w io.Writer) error {
 	var stopped error // by ctx or w, which is no fault of the tensor
 	into := c.converter
 	into.data = c.from.Data()
-	if c.check != nil {
-		if err := c.check(); err != nil {
-			return err
-		}
+	if err := c.from.failed(); err != nil {
+		return err
 	}
 	err := into.pieces(func(p []byte) error {
 		if stopped = ctx.Err(); stopped == nil {
