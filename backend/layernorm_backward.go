@@ -15,8 +15,8 @@ import "fmt"
 // becomes NaN.
 type LayerNormBackward struct {
 	DX      Tensor  // [..., width] f32
-	DGamma  Tensor  // [width] f32
-	DBeta   Tensor  // [width] f32
+	DGamma  Tensor  // [width] f32; may be absent
+	DBeta   Tensor  // [width] f32; absent with dgamma
 	X       Tensor  // [..., width] f32
 	DY      Tensor  // [..., width] f32
 	Gamma   Tensor  // [width] f32
@@ -28,8 +28,10 @@ func (*LayerNormBackward) Name() string { return "layernorm_backward" }
 
 func (o *LayerNormBackward) Operands(yield func(string, *Tensor, Access)) {
 	yield("dx", &o.DX, Write)
-	yield("dgamma", &o.DGamma, Update)
-	yield("dbeta", &o.DBeta, Update)
+	if !o.DGamma.Absent() {
+		yield("dgamma", &o.DGamma, Update)
+		yield("dbeta", &o.DBeta, Update)
+	}
 	yield("x", &o.X, Read)
 	yield("dy", &o.DY, Read)
 	yield("gamma", &o.Gamma, Read)
@@ -43,26 +45,34 @@ func (o *LayerNormBackward) Check() error {
 	width := o.X.Dim(-1)
 	stats := o.X.Shape
 	stats[3] = 2
-	return first(
+	err := first(
 		wantDType("dx", o.DX, F32),
-		wantDType("dgamma", o.DGamma, F32),
-		wantDType("dbeta", o.DBeta, F32),
 		wantDType("x", o.X, F32),
 		wantDType("dy", o.DY, F32),
 		wantDType("gamma", o.Gamma, F32),
 		wantDType("stats", o.Stats, F32),
 		wantShape("dx", o.DX, o.X.Shape[:]...),
-		wantShape("dgamma", o.DGamma, width),
-		wantShape("dbeta", o.DBeta, width),
 		wantShape("dy", o.DY, o.X.Shape[:]...),
 		wantShape("gamma", o.Gamma, width),
 		wantShape("stats", o.Stats, stats[:]...),
 		wantRows("dx", o.DX),
-		wantRows("dgamma", o.DGamma),
-		wantRows("dbeta", o.DBeta),
 		wantRows("x", o.X),
 		wantRows("dy", o.DY),
 		wantRows("gamma", o.Gamma),
 		wantRows("stats", o.Stats),
+	)
+	if err != nil || o.DGamma.Absent() && o.DBeta.Absent() {
+		return err
+	}
+	if o.DGamma.Absent() || o.DBeta.Absent() {
+		return fmt.Errorf("dgamma and dbeta go together: dgamma is %v, dbeta is %v", o.DGamma, o.DBeta)
+	}
+	return first(
+		wantDType("dgamma", o.DGamma, F32),
+		wantDType("dbeta", o.DBeta, F32),
+		wantShape("dgamma", o.DGamma, width),
+		wantShape("dbeta", o.DBeta, width),
+		wantRows("dgamma", o.DGamma),
+		wantRows("dbeta", o.DBeta),
 	)
 }

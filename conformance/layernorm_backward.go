@@ -20,6 +20,7 @@ func init() {
 				{dims: []int{3, 33}, what: "values around 1e-3", values: []float64{1e-3, -2e-3, 3e-3, 0.5e-3, -1e-3, 1.5e-3, 2e-3}},
 				{dims: []int{2, 1}, what: "rows of one", values: []float64{5, -3}},
 				{dims: []int{131, 516}, what: "larger than a binding of 256 KiB"},
+				{dims: []int{2, 5, 3, 32}, what: withoutGamma},
 			} {
 				for _, s.layout = range Layouts {
 					cases = append(cases, layerNormBackwardCase(s))
@@ -36,10 +37,14 @@ func layerNormBackwardCase(s rowShape) Case {
 		last := len(s.dims) - 1
 		vector := func() backend.Tensor { return s.layout.Tensor(backend.F32, s.dims[last]) }
 		x := s.tensor()
-		return &backend.LayerNormBackward{
+		o := &backend.LayerNormBackward{
 			DX: s.tensor(), DGamma: vector(), DBeta: vector(), X: x, DY: s.tensor(), Gamma: vector(),
 			Stats: s.layout.Tensor(backend.F32, append(append([]int{}, s.dims[:last]...), 2)...), Epsilon: 1e-5,
-		}, x
+		}
+		if s.what == withoutGamma {
+			o.DGamma, o.DBeta = backend.Tensor{}, backend.Tensor{}
+		}
+		return o, x
 	})
 }
 
@@ -62,6 +67,9 @@ func layerNormBackward(m Memory, o *backend.LayerNormBackward) {
 		}
 	}
 	m.Store(o.DX, dx)
+	if o.DGamma.Absent() {
+		return
+	}
 	dgamma, dbeta := m.Load(o.DGamma), m.Load(o.DBeta)
 	for i := range n {
 		dgamma.Put(i, dgamma.At(i).Plus(Sum(rows, func(r int) Number { return dy.At(r*n + i).Times(normed.At(r*n + i)) })))

@@ -11,10 +11,12 @@ import (
 // LoadOptions say how a model is loaded. The zero value keeps matrices as the
 // checkpoint stores them and vectors as f32.
 type LoadOptions struct {
-	// DType, Train and Activations are as in [checkpoint.LoadOptions].
+	// DType, Train, Activations, Adapters and Merge are as in [checkpoint.LoadOptions].
 	DType       backend.DType
 	Train       bool
 	Activations backend.DType
+	Adapters    []*checkpoint.Adapter
+	Merge       bool
 
 	// For is what the model is loaded for. Where the backend tells how much
 	// memory is free, and that has no room for all of it, nothing is loaded and
@@ -35,7 +37,7 @@ func Load(ctx context.Context, b backend.Backend, path string, o LoadOptions) (*
 // LoadCheckpoint checks that the model fits into the memory of b, and loads it as
 // [checkpoint.Checkpoint.Load] does, which takes the checkpoint over.
 func LoadCheckpoint(ctx context.Context, b backend.Backend, c *checkpoint.Checkpoint, o LoadOptions) (*model.Model, error) {
-	return c.Load(ctx, b, checkpoint.LoadOptions{DType: o.DType, Train: o.Train, Activations: o.Activations, Fits: func(p checkpoint.Plan) error {
+	return c.Load(ctx, b, checkpoint.LoadOptions{DType: o.DType, Train: o.Train, Activations: o.Activations, Adapters: o.Adapters, Merge: o.Merge, Fits: func(p checkpoint.Plan) error {
 		if err := o.fits(b, p); err != nil {
 			return err
 		}

@@ -129,7 +129,7 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 	if need.Total() <= free {
 		return nil
 	}
-	e := &MemoryError{Model: p.File, Backend: b.Name(), Need: need, Free: free, Total: total, Train: o.Train}
+	e := &MemoryError{Model: p.File, Backend: b.Name(), Need: need, Free: free, Total: total, Train: o.Train && len(o.Adapters) == 0}
 	fit := func(change func(*LoadOptions, *Use)) bool {
 		o := o
 		if o.For != nil {
@@ -172,7 +172,7 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 			e.Cache = backend.F16
 		}
 	}
-	if now := paper.Weights()[0].Tensor.DType; !o.Train {
+	if now := paper.Weights()[0].Tensor.DType; !e.Train {
 		for _, d := range backend.DTypes(backend.Targets) {
 			if bitsOf(d) < bitsOf(now) && fit(func(o *LoadOptions, _ *Use) { o.DType = d }) {
 				e.DType = d

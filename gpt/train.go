@@ -44,7 +44,7 @@ func TrainChunk(vocab int) int { return max(1, scoresAtOnce/vocab) }
 type Trainer struct {
 	m       *model.Model
 	o       TrainOptions
-	params  *nn.Parameters // as m.Learned
+	params  *nn.Parameters // as m.Trained
 	buffers []backend.Buffer
 	count   int // steps so far
 
@@ -74,8 +74,10 @@ type Trainer struct {
 func NewTrainer(m *model.Model, o TrainOptions) (*Trainer, error) {
 	o.Accumulate, o.Chunk, o.DType = cmp.Or(o.Accumulate, 1), cmp.Or(o.Chunk, TrainChunk(m.Vocab)), cmp.Or(o.DType, backend.F32)
 	switch {
-	case !m.Train:
+	case !m.Train && !m.Tune:
 		return nil, fmt.Errorf("the weights cannot change: load them with LoadOptions.Train")
+	case m.Tune && o.DType != backend.F32:
+		return nil, fmt.Errorf("products of %v: an adapter is trained in f32, beside weights of any type", o.DType)
 	case o.Batch < 1 || o.Time < 1 || o.Time > m.Context || o.Batch > math.MaxInt32/o.Time:
 		return nil, fmt.Errorf("%d sequences of %d tokens: expected at least one of 1 to %d", o.Batch, o.Time, m.Context)
 	case o.DType != backend.F32 && o.DType != backend.F16:
@@ -106,7 +108,7 @@ func (tr *Trainer) record() (err error) {
 	m, o := tr.m, tr.o
 	var list []nn.Parameter
 	head := model.Head(m).W
-	for _, w := range m.Learned() {
+	for _, w := range m.Trained() {
 		multiplies := w.Multiplies() || *w.Tensor == head // not an embedding alone
 		list = append(list, nn.Parameter{Value: *w.Tensor, Decay: w.Matrix(), Half: multiplies && tr.scale != nil})
 	}

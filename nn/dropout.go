@@ -5,12 +5,15 @@ import "caldera/backend"
 // Dropout sets elements of x to 0 at random, and makes up for it in the others,
 // on a tape that was told so by Train; on others it is x. Dropouts of a tape
 // differ from each other.
-func (t *Tape) Dropout(x Tensor) Tensor {
-	if t.training.Dropout == 0 {
+func (t *Tape) Dropout(x Tensor) Tensor { return t.drop(x, t.training.Dropout) }
+
+// drop is Dropout with the probability rate.
+func (t *Tape) drop(x Tensor, rate float32) Tensor {
+	if rate == 0 {
 		return x
 	}
 	dst := t.like(x)
-	t.add(&backend.Dropout{Dst: dst, X: x, Seed: t.training.Seed, Rate: t.training.Dropout, Stream: t.dropouts})
+	t.add(&backend.Dropout{Dst: dst, X: x, Seed: t.training.Seed, Rate: rate, Stream: t.dropouts})
 	t.dropouts++
 	return dst
 }

@@ -21,9 +21,11 @@ func (t *Tape) Pick(x, ids Tensor) Tensor {
 
 func init() {
 	rule(func(b *backward, o *backend.Embedding, dy Tensor) error {
-		b.add(&backend.EmbeddingBackward{
-			DTokens: b.sum(o.Tokens), DPositions: b.sum(o.Positions), DY: dy, IDs: o.IDs, At: o.At,
-		})
+		tokens, positions := b.sum(o.Tokens), b.sum(o.Positions)
+		if tokens.Absent() { // both tables are frozen
+			return nil
+		}
+		b.add(&backend.EmbeddingBackward{DTokens: tokens, DPositions: positions, DY: dy, IDs: o.IDs, At: o.At})
 		return nil
 	})
 }

@@ -2,14 +2,16 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	"caldera/backend"
 )
 
-// Linear is a matrix and an optional bias: x · wᵀ + bias.
+// Linear is a matrix and an optional bias: x · wᵀ + bias. What an adapter says of x is added.
 type Linear struct {
-	W    Tensor // [out, in]
-	Bias Tensor // [out], or absent
+	W       Tensor  // [out, in]
+	Bias    Tensor  // [out], or absent
+	Adapter Adapter // or none
 }
 
 // Rows is the part of l that gives the outputs from one to another.
@@ -18,15 +20,15 @@ func (l Linear) Rows(from, to int) Linear {
 	if !l.Bias.Absent() {
 		l.Bias = l.Bias.Slice(-1, from, to)
 	}
+	if l.Adapter.Present() {
+		l.Adapter.B = l.Adapter.B.Slice(-2, from, to)
+	}
 	return l
 }
 
 // Linear maps each vector of x from in to out numbers.
 func (t *Tape) Linear(l Linear, x Tensor) Tensor {
-	dst := t.tensor(backend.F32, x.Dim(0), x.Dim(1), x.Dim(2), l.W.Dim(-2))
-	w, x := t.round(l.W, x)
-	t.add(&backend.Linear{Dst: dst, X: x, W: w, Bias: l.Bias, Rounded: t.rounded(w, x)})
-	return dst
+	return t.linears(x, t.beside(x, []Linear{l}), []Linear{l})[0]
 }
 
 // Linears maps each vector of x by each of the matrices. The results lie side by side, in
@@ -53,6 +55,9 @@ func (t *Tape) beside(x Tensor, ls []Linear) []Tensor {
 
 // linears computes dst, a result of each matrix.
 func (t *Tape) linears(x Tensor, dst []Tensor, ls []Linear) []Tensor {
+	if slices.ContainsFunc(ls, func(l Linear) bool { return l.Adapter.Present() }) {
+		return t.adapted(x, dst, ls)
+	}
 	var rounded Tensor // one for all
 	for i, l := range ls {
 		w, x := t.round(l.W, x)
@@ -132,6 +137,11 @@ func (t *Tape) linearBackward(o *backend.Linear, dx, dy, dw, dbias Tensor) error
 	case !dbias.Absent():
 		return fmt.Errorf("the bias is a parameter, but the matrix is not: there is no gradient of a bias alone")
 	}
-	t.add(&backend.Linear{Dst: dx, X: dy, W: o.W.Transpose()})
+	w := o.W
+	if w.DType.Quantized() { // whose blocks run along the inputs: there is no transpose
+		w = t.tensor(backend.F32, w.Shape[:]...)
+		t.add(&backend.Copy{Dst: w, X: o.W})
+	}
+	t.add(&backend.Linear{Dst: dx, X: dy, W: w.Transpose()})
 	return nil
 }

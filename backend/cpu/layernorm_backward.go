@@ -11,7 +11,9 @@ func init() {
 	register(func(b *Backend, op *backend.LayerNormBackward) {
 		rows, width := op.X.Rows(), op.X.Shape[3]
 		b.parallel(op, rows, float64(width), layerNormBackwardRows)
-		b.columns(op, width, 0.3*float64(rows), layerNormBackwardColumns)
+		if !op.DGamma.Absent() {
+			b.columns(op, width, 0.3*float64(rows), layerNormBackwardColumns)
+		}
 	})
 }
 

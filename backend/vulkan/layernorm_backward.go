@@ -34,7 +34,7 @@ func encodeLayerNormBackward(e *encoder, op *backend.LayerNormBackward) error {
 		part := m
 		part.DX, part.X = m.DX.Slice(2, r, end), m.X.Slice(2, r, end)
 		part.DY, part.Stats = m.DY.Slice(2, r, end), m.Stats.Slice(2, r, end)
-		if err := layerNormBackwardRows(e, &part); err != nil {
+		if err := layerNormBackwardRows(e, &part); err != nil || op.DGamma.Absent() {
 			return err
 		}
 		return layerNormBackwardColumns(e, &part)

@@ -48,6 +48,7 @@ type rawTensor struct {
 	aligned bool          // the data may be read as numbers in place
 	made    bool          // the data takes memory where it is not copied too
 	drop    func()        // tells that the data is not needed for now; nil: that changes nothing
+	check   func() error  // tells what was wrong when the data was made; nil: nothing can be
 }
 
 // layout is how checkpoints of a kind name and store the weights.

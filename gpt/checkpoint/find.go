@@ -163,7 +163,7 @@ func openDirectory(dir string) (*Checkpoint, error) {
 	for i, e := range entries {
 		names[i] = e.Name()
 	}
-	if run := runCheckpoint(dir, names); run != "" {
+	if run := runCheckpoint(dir, names, configName); run != "" {
 		return openInner(dir, run, fmt.Sprintf("%s is the folder of a training run: taking %s", dir, named(run)))
 	}
 	files := ggufFiles(dir, names)
@@ -198,17 +198,17 @@ var (
 )
 
 // runCheckpoint is the path of the checkpoint that is taken from the folder of a
-// training run, or "" if dir is no such folder.
-func runCheckpoint(dir string, names []string) string {
+// training run, or "" if dir is no such folder. A checkpoint has a file of the name has.
+func runCheckpoint(dir string, names []string, has string) string {
 	for _, link := range runLinks {
-		if path := filepath.Join(dir, link); exists(filepath.Join(path, configName)) {
+		if path := filepath.Join(dir, link); exists(filepath.Join(path, has)) {
 			return path
 		}
 	}
 	// A run that was cut off before its first link was made.
 	var last string
 	for _, name := range names { // sorted; a longer number is a later step
-		if runStep.MatchString(name) && len(name) >= len(last) && exists(filepath.Join(dir, name, configName)) {
+		if runStep.MatchString(name) && len(name) >= len(last) && exists(filepath.Join(dir, name, has)) {
 			last = name
 		}
 	}
@@ -280,7 +280,9 @@ func lacking(dir string, names []string) string {
 	case len(names) == 0:
 		return "the directory is empty, " + expectedModel
 	case slices.Contains(names, "adapter_config.json"):
-		return "this is an adapter (LoRA), not a whole model: merge it into its base model first, with PEFT's merge_and_unload and save_pretrained"
+		return "this is an adapter (LoRA), not a whole model: give its base model with -m, and the adapter with --lora"
+	case runCheckpoint(dir, names, adapterConfigName) != "":
+		return "this is the folder of a training run that learned an adapter (LoRA), not a whole model: give its base model with -m, and the folder with --lora"
 	case slices.Contains(names, "snapshots") && slices.Contains(names, "refs"):
 		return "this is an entry of Hugging Face's cache: give a directory below " + filepath.Join(dir, "snapshots")
 	}

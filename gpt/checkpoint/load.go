@@ -21,8 +21,18 @@ type LoadOptions struct {
 
 	// Train keeps all weights as f32, in memory that may be written to: they
 	// are copied where they would else be mapped. DType is then F32 or None. A
-	// weight that is NaN or infinite is a [NonFiniteError].
+	// weight that is NaN or infinite is a [NonFiniteError]. Where there is an adapter, of
+	// which there may be one then, the weights are kept as without Train, and the
+	// adapter is what may be written to.
 	Train bool
+
+	// Adapters are put beside the weights, which stay as they are: each adds to what
+	// products give. Load reads them, and leaves them open.
+	Adapters []*Adapter
+
+	// Merge adds adapters to the matrices in place of that, for those who look into these. Such
+	// a matrix is kept as f32 where DType is None.
+	Merge bool
 
 	// Activations says how products with weights that are not f32 read what they
 	// multiply these with: F32 does not round it; F16 rounds it to the precision of f16,
@@ -38,7 +48,10 @@ type LoadOptions struct {
 
 // check reports options that contradict each other.
 func (o LoadOptions) check() error {
-	if o.Train && o.DType != backend.None && o.DType != backend.F32 {
+	if o.tunes() && (len(o.Adapters) > 1 || o.Merge) {
+		return fmt.Errorf("%d adapters to train: expected one, beside the weights", len(o.Adapters))
+	}
+	if o.Train && !o.tunes() && o.DType != backend.None && o.DType != backend.F32 {
 		return fmt.Errorf("weights that train are kept as f32, not as %v", o.DType)
 	}
 	if o.DType != backend.None && !o.DType.Is(backend.Weights|backend.Targets) {
@@ -52,7 +65,7 @@ func (o LoadOptions) check() error {
 
 // kept is the dtype in which w, of a model of shape c, is kept in memory.
 func (o LoadOptions) kept(c model.Config, w model.Weight, stored backend.DType) backend.DType {
-	if !w.Matrix() || w.Make != nil || o.Train {
+	if !w.Matrix() || w.Make != nil || o.Train && !o.tunes() {
 		return backend.F32
 	}
 	d := cmp.Or(o.DType, stored)
@@ -90,6 +103,7 @@ type Plan struct {
 	m      *model.Model
 	format model.Format         // that of the checkpoint
 	found  map[string]rawTensor // by the names of m's rows
+	beside map[string]addition  // of adapters, likewise
 	o      LoadOptions
 }
 
@@ -97,8 +111,8 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 	if err := o.check(); err != nil {
 		return p, err
 	}
-	in := model.Placement{Order: c.layout.format, Train: o.Train, Activations: o.Activations}
-	if o.Train {
+	in := model.Placement{Order: c.layout.format, Train: o.Train && !o.tunes(), Tune: o.tunes(), Activations: o.Activations}
+	if in.Train {
 		in.Order = model.HuggingFace // in which checkpoints are saved
 	}
 	p = Plan{format: c.layout.format, o: o}
@@ -107,6 +121,15 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 	}
 	p.m.Source = c
 	p.File = p.tensor(p.m.Weights()[0]).File
+	if p.beside, err = additions(p.m, o.Adapters); err != nil {
+		return p, err
+	}
+	if o.Merge {
+		for name, x := range p.beside {
+			p.found[name] = x.merged(p.found[name], p.format, p.m)
+		}
+		p.beside = nil
+	}
 	if o.Fits != nil {
 		err = o.Fits(p)
 	}
@@ -127,7 +150,7 @@ func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes int64) {
 		}
 		g.lay(all.Buf)
 	}
-	return paper, bytes
+	return paper, bytes + p.adaptPaper(paper)
 }
 
 func (p Plan) load(ctx context.Context) error {
@@ -136,7 +159,7 @@ func (p Plan) load(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return p.loadAdapters(ctx)
 }
 
 // tensor is what w is made of.

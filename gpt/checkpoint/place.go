@@ -70,7 +70,9 @@ func (p Plan) place(ctx context.Context, g group) error {
 		if err == nil && !g.k[0].mapped {
 			k := g.k[i]
 			c := converter{stored: backend.OfFileName(t.DType), data: t.Data(), dtype: k.dtype, shape: k.shape, transpose: k.transpose, rows: k.rows, more: k.more}
-			err = c.write(ctx, p.m.Backend, *w.Tensor)
+			if err = t.failed(); err == nil {
+				err = c.write(ctx, p.m.Backend, *w.Tensor)
+			}
 			if t.drop != nil {
 				t.drop() // so that the file does not fill memory beside the copy
 			}

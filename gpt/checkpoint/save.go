@@ -22,6 +22,7 @@ import (
 // SaveOptions say how a checkpoint is written.
 type SaveOptions struct {
 	DType    backend.DType         // of matrices: one of weights or a mixture, in safetensors a plain one; None for as stored
+	Adapters []*Adapter            // are added to the matrices
 	Progress func(done, total int) // is called with the number of tensors written, where it is not nil
 
 	// Warn is called with what the format cannot say of the checkpoint, and with the
@@ -37,10 +38,14 @@ type conversion struct {
 	name string // in the file
 }
 
-// conversions plans how the tensors of a checkpoint become those of format to.
+// conversions plans how the tensors of a checkpoint, with adapters, become those of format to.
 // dtype picks that of each. It returns the shape of the model, too.
-func (c *Checkpoint) conversions(to model.Format, dtype func(c model.Config, w model.Weight, stored backend.DType) backend.DType) (model.Config, []conversion, error) {
+func (c *Checkpoint) conversions(to model.Format, adapters []*Adapter, dtype func(c model.Config, w model.Weight, stored backend.DType) backend.DType) (model.Config, []conversion, error) {
 	m, found, err := c.match(nil, model.Placement{})
+	if err != nil {
+		return model.Config{}, nil, err
+	}
+	beside, err := additions(m, adapters)
 	if err != nil {
 		return model.Config{}, nil, err
 	}
@@ -49,10 +54,14 @@ func (c *Checkpoint) conversions(to model.Format, dtype func(c model.Config, w m
 	for _, w := range m.Learned() {
 		from := found[w.Name(model.HuggingFace)]
 		s := backend.OfFileName(from.DType)
-		all = append(all, conversion{converter{
+		next := conversion{converter: converter{
 			stored: s, dtype: dtype(m.Config, w, s), shape: w.Stored(to),
 			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize), more: w.More(is) - w.More(to),
-		}, from, w.Name(to)})
+		}, from: from, name: w.Name(to)}
+		if x, ok := beside[w.Name(model.HuggingFace)]; ok {
+			next.stored, next.from = backend.F32, x.merged(from, is, m)
+		}
+		all = append(all, next)
 	}
 	return m.Config, all, nil
 }
@@ -62,6 +71,9 @@ func (c *conversion) copy(ctx context.Context, w io.Writer) error {
 	var stopped error // by ctx or w, which is no fault of the tensor
 	into := c.converter
 	into.data = c.from.Data()
+	if err := c.from.failed(); err != nil {
+		return err
+	}
 	err := into.pieces(func(p []byte) error {
 		if stopped = ctx.Err(); stopped == nil {
 			_, stopped = w.Write(p)
@@ -99,7 +111,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if o.DType.Quantized() {
 		return fmt.Errorf("safetensors holds no %v: expected one of %s", o.DType, backend.JoinDTypes(backend.PlainDTypes()))
 	}
-	config, all, err := c.conversions(model.HuggingFace, func(_ model.Config, _ model.Weight, stored backend.DType) backend.DType {
+	config, all, err := c.conversions(model.HuggingFace, o.Adapters, func(_ model.Config, _ model.Weight, stored backend.DType) backend.DType {
 		switch {
 		case o.DType != backend.None:
 			return o.DType

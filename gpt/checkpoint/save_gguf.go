@@ -22,7 +22,7 @@ const quantizationVersion = 2
 // is asked for, as llama.cpp has it, and of quantised types and mixtures a matrix is as
 // [model.Weight.Kept] says. A head that is the token matrix itself is not written twice.
 func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
-	config, all, err := c.conversions(model.GGUF, func(c model.Config, w model.Weight, stored backend.DType) backend.DType {
+	config, all, err := c.conversions(model.GGUF, o.Adapters, func(c model.Config, w model.Weight, stored backend.DType) backend.DType {
 		return ggufDType(c, w, stored, o.DType)
 	})
 	if err != nil {
@@ -158,7 +158,7 @@ func settingsMetadata(f *model.Family, c model.Config) (all []gguf.KeyValue, ten
 		case []float32:
 			t := made(model.Weight{HF: s.Tensor, Shape: []int{len(x)}}, func() []float32 { return x })
 			there[s.Tensor] = gguf.Tensor{Name: s.Tensor, Type: gguf.TypeOf(backend.F32), Shape: t.Shape, Data: t.Data()}
-			tensors = append(tensors, conversion{converter{stored: backend.F32, dtype: backend.F32, shape: t.Shape}, t, s.Tensor})
+			tensors = append(tensors, conversion{converter: converter{stored: backend.F32, dtype: backend.F32, shape: t.Shape}, from: t, name: s.Tensor})
 		}
 		if _, ok := value.(bool); ok && s.Tensor != "" {
 			there[s.Tensor] = gguf.Tensor{Name: s.Tensor} // which is a weight

@@ -84,7 +84,7 @@ func asStored(w model.Weight, x backend.Tensor) (_ backend.Tensor, turned bool) 
 // State is a tensor that an optimiser keeps of each weight.
 type State struct {
 	Prefix string                     // of its name, before that of the weight
-	Of     func(i int) backend.Tensor // that of row i of [model.Model.Learned], with its shape and strides
+	Of     func(i int) backend.Tensor // that of row i of [model.Model.Trained], with its shape and strides
 }
 
 // SaveState writes what an optimiser remembers of a model to a safetensors file,
@@ -96,7 +96,7 @@ func SaveState(path string, m *model.Model, states []State, metadata map[string]
 		x backend.Tensor
 	}
 	parts := map[string]part{}
-	for i, w := range m.Learned() {
+	for i, w := range m.Trained() {
 		for _, s := range states {
 			name := s.Prefix + w.Name(model.HuggingFace)
 			tensors = append(tensors, safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: w.Stored(model.HuggingFace)})
@@ -127,7 +127,7 @@ func LoadState(path string, m *model.Model, states []State, accept func(metadata
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	known := map[string]bool{}
-	for _, w := range m.Learned() {
+	for _, w := range m.Trained() {
 		for _, s := range states {
 			name := s.Prefix + w.Name(model.HuggingFace)
 			t, ok := f.Tensor(name)
@@ -148,7 +148,7 @@ func LoadState(path string, m *model.Model, states []State, accept func(metadata
 			return fmt.Errorf("%s: tensor %q is of no weight here: the state is of another model", path, name)
 		}
 	}
-	for i, w := range m.Learned() {
+	for i, w := range m.Trained() {
 		for _, s := range states {
 			t, _ := f.Tensor(s.Prefix + w.Name(model.HuggingFace))
 			if err := write(m, w, s.Of(i), t.Data); err != nil {

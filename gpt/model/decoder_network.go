@@ -112,7 +112,7 @@ func (m *Decoder) Weights() []Weight {
 		{Role: Embedding, HF: model("embed_tokens"), GGUF: "token_embd.weight", Tensor: &m.Tokens, Shape: []int{c.Vocab, c.Width}},
 	}, m.Blocks, func(b *DecoderBlock) []Weight {
 		matrix := func(role Role, hf, name string, l *nn.Linear, out, in int) Weight {
-			return Weight{Role: role, HF: block(hf, "weight"), GGUF: gguf(name, "weight"), Tensor: &l.W, Shape: []int{out, in}}
+			return Weight{Role: role, HF: block(hf, "weight"), GGUF: gguf(name, "weight"), Tensor: &l.W, Linear: l, Shape: []int{out, in}}
 		}
 		bias := func(w Weight, l *nn.Linear, there bool) Weight {
 			hf, name := len(w.HF)-len("weight"), len(w.GGUF)-len("weight")

@@ -122,7 +122,7 @@ func (m *NeoX) Weights() []Weight {
 		linear := func(role Role, hf, gguf string, l *nn.Linear, out, in int, init Init, order Order) []Weight {
 			hf, gguf = "gpt_neox.layers.%d."+hf, "blk.%d."+gguf
 			return []Weight{
-				{Role: role, HF: hf + ".weight", GGUF: gguf + ".weight", Tensor: &l.W, Shape: []int{out, in}, Init: init, Order: order},
+				{Role: role, HF: hf + ".weight", GGUF: gguf + ".weight", Tensor: &l.W, Linear: l, Shape: []int{out, in}, Init: init, Order: order},
 				{Role: Bias, Of: role, HF: hf + ".bias", GGUF: gguf + ".bias", Tensor: &l.Bias, Shape: []int{out}, Init: Zeros, Order: order},
 			}
 		}

@@ -32,6 +32,7 @@ type Model struct {
 type Placement struct {
 	Order       Format        // in which rows lie that formats order differently
 	Train       bool          // weights may be written to
+	Tune        bool          // those of an adapter may be, and no other
 	Activations backend.DType // how products read what they multiply weights with: see [nn.Tape.RoundActivations]; None: see [Model.Rounding]
 }
 
@@ -43,6 +44,14 @@ func New(b backend.Backend, c Config, o Placement) *Model {
 // Learned are the weights that files have, and training changes.
 func (m *Model) Learned() []Weight {
 	return slices.DeleteFunc(m.Weights(), func(w Weight) bool { return w.Make != nil })
+}
+
+// Trained are the weights that training changes: all that files have, or those of an adapter.
+func (m *Model) Trained() []Weight {
+	if m.Tune {
+		return m.Adapted()
+	}
+	return m.Learned()
 }
 
 // DType is the type that matrices of the blocks are kept as, or most of them
@@ -122,7 +131,7 @@ func (m *Model) NewCaches(d backend.DType, size func(layer int) (batch, context 
 // Close frees the weights, of which several may lie in one buffer.
 func (m *Model) Close() error {
 	freed := map[backend.Buffer]bool{nil: true}
-	for _, w := range m.Weights() {
+	for _, w := range append(m.Weights(), m.Adapted()...) {
 		if buf := w.Tensor.Buf; !freed[buf] {
 			buf.Free()
 			freed[buf] = true

@@ -11,18 +11,21 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+
+	"caldera/nn"
 )
 
 // Weight is a row of the table.
 type Weight struct {
 	Role   Role
-	Of     Role    // of a bias, or of a norm's scale: the role of the matrix whose results it is added to, or normalises
-	HF     string  // its name in Hugging Face's layout; %d stands for the number of the block
-	GGUF   string  // its name in a GGUF file
-	Tensor *Tensor // where the model keeps it
-	Shape  []int   // as ops read it: [out, in] of a product, [rows, width] of a table, or [n]
-	Init   Init    // before training
-	Order  Order   // of its numbers, where formats differ
+	Of     Role       // of a bias, or of a norm's scale: the role of the matrix whose results it is added to, or normalises
+	HF     string     // its name in Hugging Face's layout; %d stands for the number of the block
+	GGUF   string     // its name in a GGUF file
+	Tensor *Tensor    // where the model keeps it
+	Linear *nn.Linear // the product that it is the matrix of, where that can have an adapter; else nil
+	Shape  []int      // as ops read it: [out, in] of a product, [rows, width] of a table, or [n]
+	Init   Init       // before training
+	Order  Order      // of its numbers, where formats differ
 
 	// Less is by how much its numbers are less in Hugging Face's layout than in memory and
 	// in a GGUF file.

@@ -74,3 +74,15 @@ reference neox gpt_neox --brief --dtype bf16 --layers 3 --heads 4 --width 48 --i
   --batch 2 --time 21 --seed 22 --partial 0.35
 reference neox-sequential gpt_neox --brief --layers 2 --heads 2 --width 20 --inner 44 --vocab 61 --context 40 \
   --batch 1 --time 17 --seed 23 --partial 0.6 --sequential
+lora() {
+  "${PYTHON:-/usr/bin/python3}" -B ../../scripts/reference_lora.py "$@"
+}
+lora lora-gpt2 gpt2-tiny gpt2 --targets c_attn c_proj c_fc --seed 31
+lora lora-llama llama-grouped llama --layers 2 --heads 6 --kv-heads 2 --head-size 8 --width 48 --inner 80 --vocab 101 --context 40 --tied \
+  --targets q_proj k_proj v_proj o_proj gate_proj up_proj down_proj --rank-of q_proj=3 --alpha-of layers.1.mlp.down_proj=12 --seed 32
+lora lora-llama-some llama-three llama --layers 2 --heads 3 --kv-heads 3 --head-size 16 --width 36 --inner 68 --vocab 50 --context 96 \
+  --tied --theta 1000 --scaling llama3 --factor 8 --original 48 --targets q_proj v_proj --rank 8 --alpha 16 --seed 33
+lora lora-phi3 phi3 phi3 --layers 3 --heads 4 --kv-heads 2 --head-size 10 --width 36 --inner 44 --vocab 61 --context 40 --window 9 \
+  --targets qkv_proj o_proj gate_up_proj down_proj --rslora --rank 2 --alpha 3 --seed 34
+lora lora-neox neox gpt_neox --layers 3 --heads 4 --width 48 --inner 100 --vocab 61 --context 40 --partial 0.35 \
+  --targets query_key_value dense dense_h_to_4h dense_4h_to_h --rank 3 --seed 35

@@ -24,6 +24,9 @@ type Model struct {
 	// Open opens what it is loaded from, or is saved from as other programs read it.
 	Open func() (*checkpoint.Checkpoint, error)
 
+	// Adapters are put beside it; whoever opened them closes them.
+	Adapters []*checkpoint.Adapter
+
 	// Tokenizer reads the tokenizer; nil where there is none to read.
 	Tokenizer func() (*tokenizer.Tokenizer, error)
 }
@@ -34,6 +37,7 @@ func (m Model) Load(ctx context.Context, b backend.Backend, o gpt.LoadOptions) (
 	if err != nil {
 		return nil, err
 	}
+	o.Adapters = m.Adapters
 	return gpt.LoadCheckpoint(ctx, b, c, o)
 }
 

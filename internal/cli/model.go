@@ -23,6 +23,7 @@ type ModelFlags struct {
 	Model string `short:"m" placeholder:"PATH" help:"Checkpoint: a directory in Hugging Face's layout (config.json, model.safetensors, tokenizer files), a GGUF file, the folder of a training run, or a model of Hugging Face's hub, which is fetched: org/name[:file or quantisation][@revision] (default: the embedded model, ${embedded})."`
 	DType string `name:"dtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights} (auto: as the checkpoint stores them)."`
 
+	AdapterFlag
 	ActivationFlag
 
 	// NoText is set for a command that takes token ids. If the tokenizer cannot be
@@ -35,6 +36,9 @@ type ModelFlags struct {
 	// Quiet is set to leave out notes about the checkpoint and its tokenizer, such as where
 	// the same checkpoint was loaded before.
 	Quiet bool `kong:"-"`
+
+	// Merge is set for a command that looks into matrices: adapters are added to them.
+	Merge bool `kong:"-"`
 
 	// Draft is set for a model that only guesses what another one checks: that it rounds
 	// nothing where rounding was asked for is not told.
@@ -64,6 +68,12 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	if f.Quiet {
 		log = io.Discard
 	}
+	adapters, done, err := f.OpenAdapters(log)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done() // which closes files that were read
+	o.Adapters, o.Merge = adapters, f.Merge
 	c, err := f.Open(ctx, log)
 	if err != nil {
 		return nil, nil, err

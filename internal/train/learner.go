@@ -29,6 +29,9 @@ type GPT struct {
 
 	// ChatTemplate, if not nil, is saved with the model.
 	ChatTemplate *checkpoint.ChatTemplate
+
+	// LoRA are the settings of the adapter, where one learns: it is saved in place of the model.
+	LoRA checkpoint.LoRA
 }
 
 // NewGPT makes m, whose weights were loaded to be trained, learn as o says. It
@@ -63,10 +66,14 @@ func (g *GPT) Save(dir string) error {
 	return g.SaveState(filepath.Join(dir, optimizerName))
 }
 
-// SaveWeights writes the model as Hugging Face's libraries and generate read it.
+// SaveWeights writes the model as Hugging Face's libraries and generate read it, or the adapter
+// that learns as PEFT and generate do.
 //
 // Weights that are no numbers any more are not saved.
 func (g *GPT) SaveWeights(dir string) error {
+	if g.Model.Tune {
+		return diverged(checkpoint.SaveAdapter(dir, g.Model, g.LoRA))
+	}
 	c, err := checkpoint.Snapshot(g.Model, g.Tokenizer)
 	if err != nil {
 		return err
@@ -74,10 +81,7 @@ func (g *GPT) SaveWeights(dir string) error {
 	if g.ChatTemplate != nil {
 		c.SetChatTemplate(*g.ChatTemplate)
 	}
-	if err := c.CheckFinite(context.Background()); err != nil {
-		if bad := (*checkpoint.NonFiniteError)(nil); errors.As(err, &bad) {
-			err = setting.Errorf("tensor %s has come to have %v: training has diverged; try a lower {learning_rate}", bad.Tensor, bad.Value)
-		}
+	if err := diverged(c.CheckFinite(context.Background())); err != nil {
 		return err
 	}
 	// Whoever ends a run waits for it to be saved.
@@ -85,6 +89,14 @@ func (g *GPT) SaveWeights(dir string) error {
 		return err
 	}
 	return writeGeneration(dir, g.Model.Config)
+}
+
+// diverged says of a number that is NaN or infinite how it came about.
+func diverged(err error) error {
+	if bad := (*checkpoint.NonFiniteError)(nil); errors.As(err, &bad) {
+		return setting.Errorf("tensor %s has come to have %v: training has diverged; try a lower {learning_rate}", bad.Tensor, bad.Value)
+	}
+	return err
 }
 
 // writeGeneration writes generation_config.json, from which Hugging Face's

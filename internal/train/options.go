@@ -21,6 +21,7 @@ import (
 	"math"
 
 	"caldera/backend"
+	"caldera/gpt/checkpoint"
 	"caldera/internal/setting"
 )
 
@@ -53,6 +54,11 @@ type Options struct {
 	AlwaysSave   bool `json:"always_save_checkpoint"` // also where the validation loss has not fallen
 	Snapshots    int  `json:"snapshots,omitempty"`    // of the weights, on the way from step 0 to MaxIters
 
+	LoRARank    int      `json:"lora_rank,omitempty"`    // of an adapter that learns in place of the weights; 0: the weights learn
+	LoRAAlpha   *float64 `json:"lora_alpha,omitempty"`   // what the adapter adds is multiplied by it and divided by the rank; nil: twice the rank
+	LoRADropout float64  `json:"lora_dropout,omitempty"` // of what the adapter reads
+	LoRATargets []string `json:"lora_targets,omitempty"` // names of matrices, or how they end; empty: all of the blocks
+
 	Prompt         *string `json:"prompt"`          // of samples; nil: a line break
 	SampleInterval *int    `json:"sample_interval"` // nil: EvalInterval; 0: never
 	SampleTokens   int     `json:"sample_tokens"`
@@ -74,6 +80,7 @@ func (o Options) Validate() error {
 		{"eval_iters", deref(o.EvalIters, 1), 1, 1 << 20},
 		{"log_interval", o.LogInterval, 1, math.MaxInt32},
 		{"snapshots", o.Snapshots, 0, maxSnapshots},
+		{"lora_rank", o.LoRARank, 0, 1 << 16},
 		{"sample_interval", o.SampleEvery(), 0, math.MaxInt32},
 		{"sample_tokens", o.SampleTokens, 1, 1 << 20},
 	} {
@@ -94,6 +101,8 @@ func (o Options) Validate() error {
 		{"beta2", o.Beta2, 0, 1, true},
 		{"grad_clip", o.GradClip, 0, math.MaxFloat32, false},
 		{"dropout", o.Dropout, 0, 1, true},
+		{"lora_dropout", o.LoRADropout, 0, 1, true},
+		{"lora_alpha", deref(o.LoRAAlpha, 1), 0, math.MaxFloat32, false},
 	} {
 		if !(x.value >= x.least && x.value <= x.most) || x.open && x.value == x.most {
 			below := ""
@@ -105,6 +114,14 @@ func (o Options) Validate() error {
 	}
 	if _, err := o.dtype(); err != nil {
 		return err
+	}
+	switch {
+	case o.LoRARank == 0 && (o.LoRAAlpha != nil || o.LoRADropout != 0 || len(o.LoRATargets) > 0):
+		return setting.Errorf("{lora_alpha}, {lora_dropout} and {lora_targets} are of an adapter: expected {lora_rank} as well")
+	case o.LoRARank > 0 && o.Mixed():
+		return setting.Errorf("{dtype=%s} is for weights that learn: expected none beside {lora_rank}, with which weights keep the type that the checkpoint has", o.DType)
+	case o.LoRARank > 0 && o.Snapshots > 0:
+		return setting.Errorf("{snapshots=%d} are of whole models: expected none beside {lora_rank}", o.Snapshots)
 	}
 	if o.DecayLR && o.Warmup() >= o.DecayEnd() {
 		return setting.Errorf("{warmup_iters=%d}: expected less than lr_decay_iters, %d", o.Warmup(), o.DecayEnd())
@@ -159,6 +176,15 @@ func (o Options) dtype() (backend.DType, error) {
 		return backend.F16, nil
 	}
 	return backend.None, setting.Errorf("{dtype=%s}: expected f32, or f16 for mixed precision", o.DType)
+}
+
+// LoRA are the settings of the adapter that learns, of the model base.
+func (o Options) LoRA(base string) checkpoint.LoRA {
+	l := checkpoint.LoRA{Rank: o.LoRARank, Alpha: deref(o.LoRAAlpha, 2*float64(o.LoRARank)), Dropout: o.LoRADropout, Targets: o.LoRATargets, Base: base}
+	if len(l.Targets) == 0 {
+		l.Targets = []string{checkpoint.AllLinear}
+	}
+	return l
 }
 
 // clip is the largest norm of the gradients.

@@ -29,7 +29,15 @@ type State struct {
 	Best     *Measured  `json:"best"`       // the least loss so far
 	Options  Options    `json:"options"`
 	Data     DataRecord `json:"data"`
+	Base     *Base      `json:"base,omitempty"` // of an adapter; nil where weights learn
 	Plot     string     `json:"plot,omitempty"` // absolute path of the picture; empty: loss.svg beside the checkpoints
+}
+
+// Base is the model whose weights stay as they are while an adapter of it learns.
+type Base struct {
+	Path        string `json:"path"`   // absolute
+	Name        string `json:"name"`   // for the adapter's users: of the hub, or the path
+	Fingerprint string `json:"sha256"` // as in [checkpoint.Checkpoint.Fingerprint]
 }
 
 // Measured is a validation loss.
@@ -106,6 +114,9 @@ func parseState(text []byte) (s State, err error) {
 	}
 	if err := s.Options.Validate(); err != nil {
 		return s, fmt.Errorf("options: %w", err)
+	}
+	if (s.Base != nil) != (s.Options.LoRARank > 0) {
+		return s, errors.New("base: expected the model of an adapter where options has lora_rank, and only there")
 	}
 	if v := s.Data.ValFraction; !(v >= 0 && v < 1) {
 		return s, errors.New("data: val_fraction: expected 0 to 1")

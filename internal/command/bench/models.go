@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -64,6 +65,18 @@ func (f *modelFlags) models(ctx context.Context) (list []bench.Model, err error)
 		list = append(list, m)
 	}
 	return list, nil
+}
+
+// adapt puts the chosen adapters beside each model, whose name tells of them. done closes them.
+func adapt(f cli.AdapterFlag, list []bench.Model) (done func() error, err error) {
+	adapters, done, err := f.OpenAdapters(os.Stderr)
+	for i := range list {
+		list[i].Adapters = adapters
+		for _, a := range adapters {
+			list[i].Name += "+" + filepath.Base(a.Path)
+		}
+	}
+	return done, err
 }
 
 // dtypes has None for auto.

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"caldera/internal/atomicfile"
@@ -17,8 +18,9 @@ const maxText = 1 << 30
 type perplexityCommand struct {
 	hardwareFlags `group:"Hardware"`
 
-	Model []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, GGUF files, or models of Hugging Face's hub (default: the embedded model, ${embedded})."`
-	DType []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights}; several for one after the other (auto: as the checkpoint stores them)."`
+	Model           []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, GGUF files, or models of Hugging Face's hub (default: the embedded model, ${embedded})."`
+	cli.AdapterFlag `group:"Model"`
+	DType           []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights}; several for one after the other (auto: as the checkpoint stores them)."`
 
 	File      string `group:"Test" short:"f" placeholder:"FILE" help:"The text, which must be given; - for standard input."`
 	cacheFlag `group:"Test"`
@@ -31,7 +33,9 @@ type perplexityCommand struct {
 }
 
 // Run measures all models and dtypes on one device after the other.
-func (f *perplexityCommand) Run(ctx context.Context) error {
+func (f *perplexityCommand) Run(ctx context.Context) (failed error) {
+	done := func() error { return nil }
+	defer func() { failed = errors.Join(failed, done()) }()
 	var save *atomicfile.File
 	defer func() { discard(save) }()
 	var ids [][]int // of the text, as each model reads it
@@ -39,6 +43,9 @@ func (f *perplexityCommand) Run(ctx context.Context) error {
 	prepare := func(j *job) (err error) {
 		j.options.Cache, j.options.Activations = f.cache(), f.Activation()
 		if err := f.check(ctx, j); err != nil {
+			return err
+		}
+		if done, err = adapt(f.AdapterFlag, j.models); err != nil {
 			return err
 		}
 		if save, err = create("--save", f.Save); err != nil {

@@ -14,6 +14,8 @@ type runCommand struct {
 	hardwareFlags `group:"Hardware"`
 	modelFlags    `group:"Model"`
 
+	cli.AdapterFlag `group:"Model"`
+
 	Prompt      []int `group:"Test" short:"p" aliases:"n-prompt" placeholder:"N" help:"Measure reading prompts of N tokens; 0: none (default: ${prompt}, or what the context holds)."`
 	Gen         []int `group:"Test" name:"n-gen" short:"n" placeholder:"N" help:"Measure generating N tokens; 0: none (default: ${gen}, or what the context holds)."`
 	Depth       []int `group:"Test" name:"n-depth" short:"d" placeholder:"N" help:"Tokens in the context before each test; several for one after the other (default: 0)."`
@@ -27,8 +29,10 @@ type runCommand struct {
 }
 
 // Run measures all tests of all models on one device after the other.
-func (f *runCommand) Run(ctx context.Context) error {
+func (f *runCommand) Run(ctx context.Context) (failed error) {
 	profile := profiling{measured: map[profiled]bool{}}
+	done := func() error { return nil }
+	defer func() { failed = errors.Join(failed, done()) }()
 	defer func() { discard(profile.file) }()
 	prepare := func(j *job) (err error) {
 		j.options.Cache, j.options.Activations, j.options.Ceilings = f.cache(), f.Activation(), f.Ceilings
@@ -36,6 +40,9 @@ func (f *runCommand) Run(ctx context.Context) error {
 			return err
 		}
 		if j.models, err = f.models(ctx); err != nil {
+			return err
+		}
+		if done, err = adapt(f.AdapterFlag, j.models); err != nil {
 			return err
 		}
 		if profile.tests, err = tests(j.models, f.Prompt, f.Gen, f.Depth, f.Parallel); err != nil {

@@ -22,7 +22,8 @@ import (
 )
 
 type flags struct {
-	Model  string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout, a GGUF file, the folder of a training run, or a model of Hugging Face's hub, org/name[:file or quantisation][@revision] (default: the embedded model, ${embedded})."`
+	Model string `short:"m" placeholder:"PATH" help:"Checkpoint to convert: a directory in Hugging Face's layout, a GGUF file, the folder of a training run, or a model of Hugging Face's hub, org/name[:file or quantisation][@revision] (default: the embedded model, ${embedded})."`
+	cli.AdapterFlag
 	To     string `enum:"auto,gguf,safetensors" default:"auto" placeholder:"FORMAT" help:"gguf: one file, for llama.cpp and ollama. safetensors: a directory in Hugging Face's layout. auto: gguf where the output's name ends in .gguf, else safetensors (${default})."`
 	DType  string `name:"dtype" aliases:"outtype" enum:"auto,${dtypes}" default:"auto" placeholder:"TYPE" help:"Store matrices as one of ${plain} or, in GGUF, of ${blocks}: blocks of 8 to 4 bits a weight, of which q5_k_m and q4_k_m give more to matrices that matter more (auto: as they are)."`
 	Output string `short:"o" aliases:"outfile" required:"" placeholder:"PATH" help:"The file, or the directory, to write."`
@@ -73,6 +74,12 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
+	adapters, done, err := f.OpenAdapters(os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	o.Adapters = adapters
 	p := newProgress(f.Output)
 	o.Progress = p.step
 	o.Warn = func(what string) { fmt.Fprintf(os.Stderr, "%s: warning: %s\n", cli.Self(), what) }

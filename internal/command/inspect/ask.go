@@ -99,7 +99,7 @@ func (f *lookFlags) open(ctx context.Context, h cli.Hardware) (_ *inspect.Inspec
 		return nil, nil, err
 	}
 	flags := f.ModelFlags
-	flags.NoText = true
+	flags.NoText, flags.Merge = true, true
 	m, t, err := flags.Load(ctx, b, func(model.Config, *tokenizer.Tokenizer) (*gpt.Use, error) {
 		return &gpt.Use{Context: 1, Feeds: []int{1}}, nil
 	})

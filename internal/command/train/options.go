@@ -26,6 +26,11 @@ type trainFlags struct {
 	DType        *string  `name:"dtype" placeholder:"TYPE" help:"Matrix products read f32, or f16 (mixed precision: weights stay f32; faster on GPUs that multiply f16 faster) (f32)."`
 	Seed         *uint64  `short:"s" placeholder:"N" help:"Seed of new weights, of batches and of dropout (1337)."`
 
+	LoRARank    *int     `name:"lora-rank" placeholder:"N" help:"Train a low-rank adapter (LoRA) of that rank beside the weights of --init, which stay as they are, in whatever type; 0: train the weights (0)."`
+	LoRAAlpha   *float64 `name:"lora-alpha" placeholder:"X" help:"What the adapter adds is multiplied by this over its rank (twice the rank)."`
+	LoRADropout *float64 `name:"lora-dropout" placeholder:"X" help:"Share of numbers that a step drops of what the adapter reads (0)."`
+	LoRATargets []string `name:"lora-targets" placeholder:"NAME,..." help:"Matrices with an adapter, by their names in Hugging Face's layout or how these end, such as q_proj,v_proj (all-linear: all of the blocks)."`
+
 	EvalInterval   *int    `placeholder:"N" help:"Steps from one validation to the next (250; 100 when fine-tuning)."`
 	EvalIters      *int    `placeholder:"N" help:"Random batches of a validation (default: all that is held out, once, or 50 batches if that is less)."`
 	LogInterval    *int    `placeholder:"N" help:"Steps from one line of the log to the next (10)."`
@@ -50,6 +55,13 @@ var tuneOptions = func() train.Options {
 	return o
 }()
 
+// adapterOptions are for an adapter, whose numbers move further.
+var adapterOptions = func() train.Options {
+	o := tuneOptions
+	o.LearningRate = 2e-4
+	return o
+}()
+
 // apply sets the options that flags give.
 func (f *trainFlags) apply(o *train.Options) error {
 	set(&o.BatchSize, f.BatchSize)
@@ -71,6 +83,12 @@ func (f *trainFlags) apply(o *train.Options) error {
 	set(&o.AlwaysSave, f.AlwaysSave)
 	set(&o.Snapshots, f.Snapshots)
 	set(&o.SampleTokens, f.SampleTokens)
+	set(&o.LoRARank, f.LoRARank)
+	set(&o.LoRADropout, f.LoRADropout)
+	if len(f.LoRATargets) > 0 {
+		o.LoRATargets = f.LoRATargets
+	}
+	keep(&o.LoRAAlpha, f.LoRAAlpha)
 	keep(&o.MinLR, f.MinLR)
 	keep(&o.WarmupIters, f.WarmupIters)
 	keep(&o.LRDecayIters, f.LRDecayIters)

@@ -84,6 +84,13 @@ func (r *report) begin(evaluation string) {
 	fmt.Fprintf(os.Stderr, "data: %s tokens to learn from, %s to validate with, %s\n", count(j.data.Train.Len()), count(j.data.Val.Len()), ids)
 	fmt.Fprintf(os.Stderr, "model: %d layers, %d heads, width %d, context %d, vocabulary %s: %s weights\n",
 		m.Layers, m.Heads, m.Width, m.Context, count(m.Vocab), count(m.Parameters()))
+	if m.Tune {
+		learn := int64(0)
+		for _, w := range m.Trained() {
+			learn += w.Elements()
+		}
+		fmt.Fprintf(os.Stderr, "adapter: rank %d, alpha %v: %s weights learn, beside those of the model, %v\n", j.lora.Rank, j.lora.Alpha, count(int(learn)), m.DType())
+	}
 	fmt.Fprintf(os.Stderr, "validation: %s\n", evaluation)
 	if j.EvalOnly {
 		return
@@ -226,7 +233,11 @@ func (r *report) end(run *train.Run, err error) {
 		if program, ok := strings.CutSuffix(cli.Self(), " train"); ok {
 			generate = program + " generate"
 		}
-		r.line("%s: done in %s; write text with: %s -m %s", dir, rough(time.Duration(run.State.Seconds*float64(time.Second))), generate, r.job.dir.Path(r.job.dir.Finished()))
+		finished := shellWord(r.job.dir.Path(r.job.dir.Finished()))
+		if base := run.State.Base; base != nil {
+			finished = shellWord(base.Name) + " --lora=" + finished
+		}
+		r.line("%s: done in %s; write text with: %s -m %s", dir, rough(time.Duration(run.State.Seconds*float64(time.Second))), generate, finished)
 	case errors.Is(err, context.Canceled) && run.Replaces:
 		r.line("nothing was saved, and what was in %s is kept", dir)
 	case errors.Is(err, context.Canceled) && saved > 0:

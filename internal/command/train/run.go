@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"caldera/backend"
 	"caldera/gpt"
@@ -59,6 +60,8 @@ type job struct {
 	state    train.State            // of the run that goes on; Step 0 for a new one
 	from     string                 // directory of the checkpoint that it goes on with
 	init     *checkpoint.Checkpoint // whose weights it begins with; nil for random ones
+	adapter  *checkpoint.Adapter    // that learns beside these; nil where they learn
+	lora     checkpoint.LoRA        // its settings
 
 	data      *train.Data
 	record    train.DataRecord
@@ -113,7 +116,7 @@ func (f *runCommand) Run(ctx context.Context) (failed error) {
 		return err
 	}
 	defer g.Close()
-	g.ChatTemplate = j.template
+	g.ChatTemplate, g.LoRA = j.template, j.lora
 	return j.run(ctx, g)
 }
 
@@ -179,9 +182,13 @@ func (j *job) begin(ctx context.Context) (err error) {
 			return fmt.Errorf("%s has no checkpoint to resume from: begin with --init=scratch, or name another --out_dir", j.OutDir)
 		}
 		j.options = j.state.Options
-		j.init, err = checkpoint.Open(j.from)
+		if j.init, err = checkpoint.Open(j.initPath()); err == nil {
+			err = j.checkBase()
+		}
 	default:
-		j.options = tuneOptions
+		if j.options = tuneOptions; deref(j.LoRARank, 0) > 0 {
+			j.options = adapterOptions
+		}
 		j.init, err = cli.ModelFlags{Model: j.Init}.Open(ctx, os.Stderr)
 	}
 	if err != nil {
@@ -197,6 +204,9 @@ func (j *job) begin(ctx context.Context) (err error) {
 		return cli.UsageError{Err: err}
 	}
 	if err := j.checkPlot(); err != nil {
+		return err
+	}
+	if err := j.openAdapter(); err != nil {
 		return err
 	}
 	if j.init == nil {
@@ -264,6 +274,9 @@ func (j *job) checkFixed(c model.Config) error {
 	if n := s.Options.BlockSize; j.options.BlockSize != n {
 		return cli.Usagef("--block_size=%d: the run began with %d, which cannot change on resume", j.options.BlockSize, n)
 	}
+	if o := s.Options; j.options.LoRARank != o.LoRARank || deref(j.options.LoRAAlpha, -1) != deref(o.LoRAAlpha, -1) || !slices.Equal(j.options.LoRATargets, o.LoRATargets) {
+		return cli.Usagef("--lora_rank, --lora_alpha and --lora_targets cannot change on resume: leave them out")
+	}
 	if n := s.Options.Seed; j.options.Seed != n {
 		return cli.Usagef("--seed=%d: the run began with %d, which cannot change on resume", j.options.Seed, n)
 	}
@@ -282,6 +295,9 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *model.Model, err 
 	if j.init != nil {
 		c := j.init
 		j.init = nil // which Load takes over
+		if j.adapter != nil {
+			o.Adapters = []*checkpoint.Adapter{j.adapter}
+		}
 		m, err = gpt.LoadCheckpoint(ctx, b, c, o)
 	} else {
 		s := train.Shape{Family: "gpt2", Layers: 4, Heads: 4, Width: 128}
@@ -347,6 +363,9 @@ func (j *job) close() (err error) {
 	j.progress.end()
 	if j.init != nil {
 		err = j.init.Close()
+	}
+	if j.adapter != nil {
+		err = errors.Join(err, j.adapter.Close())
 	}
 	if j.data != nil {
 		err = errors.Join(err, j.data.Close())

@@ -1,0 +1,67 @@
+package checkpoint
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"caldera/backend"
+	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/model"
+	"caldera/internal/atomicfile"
+)
+
+// SaveAdapter writes the adapter that m learns, which was loaded with [LoadOptions].Train and an
+// adapter, to the directory dir, which is there, as PEFT reads it: f32, under PEFT's names. l are its settings.
+// A number that is NaN or infinite is a [NonFiniteError], and then nothing is written.
+func SaveAdapter(dir string, m *model.Model, l LoRA) error {
+	if !m.Tune {
+		return fmt.Errorf("the model has no adapter that learns: load it with LoadOptions.Train and an adapter")
+	}
+	var tensors []safetensors.Tensor
+	data := map[string][]byte{}
+	for _, w := range m.Trained() {
+		name := w.Name(model.HuggingFace)
+		values, err := read(m, w, *w.Tensor, 0)
+		if err == nil {
+			err = checkFinite(context.Background(), rawTensor{Name: name, DType: "F32", Shape: w.Shape, Data: func() []byte { return values }})
+		}
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", name, err)
+		}
+		tensors = append(tensors, safetensors.Tensor{Name: name, DType: safetensors.DType(backend.F32.FileName()), Shape: w.Shape})
+		data[name] = values
+	}
+	targets, turned := l.Targets, false
+	var ends []string
+	for _, w := range m.Weights() {
+		if w.Linear != nil {
+			module := w.Module(m.Architecture())
+			if end := module[strings.LastIndex(module, ".")+1:]; !slices.Contains(ends, end) {
+				ends = append(ends, end)
+			}
+			turned = turned || w.Order == model.InOut
+		}
+	}
+	if slices.Contains(targets, AllLinear) {
+		targets = ends
+	}
+	text, err := l.json(targets, turned)
+	if err != nil {
+		return err
+	}
+	err = safetensors.Write(filepath.Join(dir, adapterWeightsName), tensors, map[string]string{"format": "pt"}, func(w io.Writer, t safetensors.Tensor) error {
+		_, err := w.Write(data[t.Name])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, adapterConfigName), func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}

@@ -1,0 +1,29 @@
+package checkpoint
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+)
+
+// fingerprintEdge is how many bytes of each end of a tensor a fingerprint counts.
+const fingerprintEdge = 4 << 10
+
+// Fingerprint tells this checkpoint from others, in hexadecimal digits: a SHA-256 of the model's settings and
+// of the name, type, shape and both ends of each tensor. It reads a few bytes of large weights, so it does not show each change.
+func (c *Checkpoint) Fingerprint() (string, error) {
+	config, err := configJSON(c.Config)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	h.Write(config)
+	for _, name := range c.file.Tensors() {
+		t := c.file.tensor(name)
+		data := t.Data()
+		fmt.Fprintf(h, "%q %s %v %d\n", name, t.DType, t.Shape, len(data))
+		h.Write(data[:min(len(data), fingerprintEdge)])
+		h.Write(data[max(0, len(data)-fingerprintEdge):])
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,88 @@
+package checkpoint
+
+import (
+	"runtime"
+	"sync"
+
+	"caldera/backend"
+	"caldera/gpt/model"
+)
+
+// merged is the matrix t of a checkpoint of format is, plus what adapters add to it: W + scale · B · A of each. It is
+// summed in float64 and rounded to f32, when it is asked for.
+func (x addition) merged(t rawTensor, is model.Format, m *model.Model) rawTensor {
+	var failed error
+	sum := t
+	sum.DType, sum.made, sum.aligned = "F32", true, true
+	sum.check = func() error { return failed }
+	sum.Data = func() []byte {
+		values := make([]float32, x.parts[0].w.Elements())
+		decode(values, backend.OfFileName(t.DType), t.Data())
+		if failed = x.add(values, is, m); failed != nil {
+			return make([]byte, 4*len(values))
+		}
+		data, _ := backend.Encode(nil, backend.F32, values) // which fit
+		return data
+	}
+	return sum
+}
+
+// failed is the error of data that was made.
+func (t rawTensor) failed() error {
+	if t.check == nil {
+		return nil
+	}
+	return t.check()
+}
+
+// add adds to values, which lie as format is stores the matrix.
+func (x addition) add(values []float32, is model.Format, m *model.Model) error {
+	type factors struct {
+		a, b []float32
+		row  func(r int) int
+		part
+	}
+	var all []factors
+	for _, p := range x.parts {
+		a, err := p.of.numbers(p.a)
+		if err != nil {
+			return err
+		}
+		b, err := p.of.numbers(p.b)
+		if err != nil {
+			return err
+		}
+		all = append(all, factors{a, b, p.rows(p.of.format, is, m.HeadSize), p})
+	}
+	w := x.parts[0].w
+	out, in := w.Shape[0], w.Inputs()
+	next, step := in, 1 // from an output to the next, from an input to the next
+	if w.Transposed(is) {
+		next, step = 1, out
+	}
+	threads := min(runtime.GOMAXPROCS(0), out)
+	var working sync.WaitGroup
+	for i := range threads {
+		working.Go(func() {
+			sums := make([]float64, in)
+			for r := i * out / threads; r < (i+1)*out/threads; r++ {
+				for k := range sums {
+					sums[k] = float64(values[r*next+k*step])
+				}
+				for _, f := range all {
+					for j := range f.rank {
+						by := f.scale * float64(f.b[f.row(r)*f.rank+j])
+						for k, v := range f.a[j*in:][:in] {
+							sums[k] += by * float64(v)
+						}
+					}
+				}
+				for k, v := range sums {
+					values[r*next+k*step] = float32(v)
+				}
+			}
+		})
+	}
+	working.Wait()
+	return nil
+}
