@@ -33,8 +33,9 @@ type SaveOptions struct {
 // conversion is one tensor on its way from a checkpoint to a file.
 type conversion struct {
 	converter
-	from rawTensor
-	name string // in the file
+	from  rawTensor
+	name  string      // in the file
+	parts []rawTensor // that the tensor is joined of, in place of from: see joined
 }
 
 // conversions plans how the tensors of a checkpoint become those of format to.
@@ -49,10 +50,13 @@ func (c *Checkpoint) conversions(to model.Format, dtype func(c model.Config, w m
 	for _, w := range m.Learned() {
 		from := found[w.Name(model.HuggingFace)]
 		s := backend.OfFileName(from.DType)
-		all = append(all, conversion{converter{
+		all = append(all, conversion{converter: converter{
 			stored: s, dtype: dtype(m.Config, w, s), shape: w.Stored(to),
 			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize), more: w.More(is) - w.More(to),
-		}, from, w.Name(to)})
+		}, from: from, name: w.Name(to)})
+	}
+	if to == model.HuggingFace {
+		all = joined(all, m.Learned())
 	}
 	return m.Config, all, nil
 }
@@ -60,14 +64,20 @@ func (c *Checkpoint) conversions(to model.Format, dtype func(c model.Config, w m
 // copy writes the tensor to w.
 func (c *conversion) copy(ctx context.Context, w io.Writer) error {
 	var stopped error // by ctx or w, which is no fault of the tensor
-	into := c.converter
-	into.data = c.from.Data()
-	err := into.pieces(func(p []byte) error {
+	write := func(p []byte) error {
 		if stopped = ctx.Err(); stopped == nil {
 			_, stopped = w.Write(p)
 		}
 		return stopped
-	})
+	}
+	var err error
+	if c.parts != nil {
+		err = c.join(write)
+	} else {
+		into := c.converter
+		into.data = c.from.Data()
+		err = into.pieces(write)
+	}
 	if err != nil && stopped == nil {
 		return fmt.Errorf("%s: tensor %q: %w", c.from.File, c.from.Name, err)
 	}
@@ -103,6 +113,8 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 		switch {
 		case o.DType != backend.None:
 			return o.DType
+		case stored == backend.MXFP4:
+			return backend.BF16 // which holds its numbers
 		case stored.Quantized():
 			return backend.F32
 		}
