@@ -1,5 +1,5 @@
 """Families beside GPT-2 and Llama, for reference.py: mistral, smollm3, qwen2, qwen3, gemma2, gemma3_text, olmo2, olmo3,
-phi3 and gpt_neox, each by its model_type.
+phi3, gpt_neox and gpt_oss, each by its model_type.
 
 What they compute is what Transformers computes of their config.json (models/FAMILY/modeling_FAMILY.py and
 modeling_rope_utils.py of releases 4.57 and 5), with float64 everywhere. Matrices are [out, in].
@@ -30,15 +30,22 @@ modeling_rope_utils.py of releases 4.57 and 5), with float64 everywhere. Matrice
   MLP          down(act(gate(x)) * up(x)); of GPT-NeoX down(gelu(up(x))), with biases
   Gemma        embeddings are multiplied by sqrt(hidden_size); final scores of Gemma 2 become cap * tanh(score / cap)
   Phi-3        qkv_proj has the rows of q, k and v one below the other, gate_up_proj those of gate and up
+  gpt-oss      the MLP is experts: of the scores router(x) those of the num_experts_per_tok largest become their softmax,
+               by which down(h) of these experts is weighted and added up, with gate = min(gate(x), 7), up = clamp(up(x), -7, 7)
+               and h = (up + 1) * gate * sigmoid(1.702 gate). gate_up_proj, [experts, width, 2 inner], has gate in its even
+               columns and up in the odd ones. Each head's sink is a score more in the denominator of its softmax. YaRN in all
+               layers, with truncate false: low and high are not rounded. With --blocks weights of experts are mxfp4: bytes of
+               two numbers, the first of which has the low bits, of the table 0 .5 1 1.5 2 3 4 6 and its negatives, times
+               2^(scale - 127)
   GPT-NeoX     query_key_value has the rows of each head's q, k and v one below the other
 """
 import math
 import torch
 import torch.nn.functional as F
 
-MISTRAL, SMOLLM3, QWEN2, QWEN3, GEMMA2, GEMMA3, OLMO2, OLMO3, PHI3, NEOX = FAMILIES = [
-    "mistral", "smollm3", "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo2", "olmo3", "phi3", "gpt_neox"]
-CLASSES = dict(zip(FAMILIES, ["Mistral", "SmolLM3", "Qwen2", "Qwen3", "Gemma2", "Gemma3", "Olmo2", "Olmo3", "Phi3", "GPTNeoX"]))
+MISTRAL, SMOLLM3, QWEN2, QWEN3, GEMMA2, GEMMA3, OLMO2, OLMO3, PHI3, NEOX, OSS = FAMILIES = [
+    "mistral", "smollm3", "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo2", "olmo3", "phi3", "gpt_neox", "gpt_oss"]
+CLASSES = dict(zip(FAMILIES, ["Mistral", "SmolLM3", "Qwen2", "Qwen3", "Gemma2", "Gemma3", "Olmo2", "Olmo3", "Phi3", "GPTNeoX", "GptOss"]))
 
 
 def flags(p):
@@ -57,6 +64,9 @@ def flags(p):
     p.add_argument("--attention-factor", type=float)
     p.add_argument("--query-scalar", type=float)
     p.add_argument("--sequential", action="store_true", help="use_parallel_residual is false")
+    p.add_argument("--experts", type=int)
+    p.add_argument("--chosen", type=int)
+    p.add_argument("--blocks", action="store_true", help="weights of experts are mxfp4")
     p.add_argument("--types", action="store_true", help="config.json has layer_types, or no_rope_layers")
     p.add_argument("--rope", choices=["old", "new"], default="old")
 
@@ -77,7 +87,7 @@ def sliding(a, i):
     """whether layer i has the window"""
     if a.family in (MISTRAL, PHI3):
         return a.window is not None
-    every = {GEMMA2: 2, GEMMA3: 6, OLMO3: 4}.get(a.family)
+    every = {GEMMA2: 2, GEMMA3: 6, OLMO3: 4, OSS: 2}.get(a.family)
     return every is not None and (i + 1) % every != 0
 
 
@@ -111,11 +121,22 @@ def weights(a, r):
         else:
             for name, n in [("q", a.heads), ("k", kv), ("v", kv)]:
                 w[h + f"self_attn.{name}_proj.weight"] = r(n * size, d)
-                if a.family == QWEN2:
+                if a.family in (QWEN2, OSS):
                     w[h + f"self_attn.{name}_proj.bias"] = r(n * size)
-            w[h + "mlp.gate_proj.weight"], w[h + "mlp.up_proj.weight"] = r(a.inner, d), r(a.inner, d)
+            if a.family != OSS:
+                w[h + "mlp.gate_proj.weight"], w[h + "mlp.up_proj.weight"] = r(a.inner, d), r(a.inner, d)
         w[h + "self_attn.o_proj.weight"] = r(d, a.heads * size)
-        w[h + "mlp.down_proj.weight"] = r(d, a.inner)
+        if a.family == OSS:
+            w[h + "self_attn.o_proj.bias"], w[h + "self_attn.sinks"] = r(d), 4 * r(a.heads)
+            w[h + "mlp.router.weight"], w[h + "mlp.router.bias"] = r(a.experts, d), r(a.experts)
+            # larger ones than others, so that numbers are clamped
+            w[h + "mlp.experts.gate_up_proj"], w[h + "mlp.experts.gate_up_proj_bias"] = 5 * r(a.experts, d, 2 * a.inner), r(a.experts, 2 * a.inner)
+            w[h + "mlp.experts.down_proj"], w[h + "mlp.experts.down_proj_bias"] = r(a.experts, a.inner, d), r(a.experts, d)
+            if a.blocks:
+                for name in ("gate_up_proj", "down_proj"):
+                    w[h + f"mlp.experts.{name}"] = fp4(w[h + f"mlp.experts.{name}"])
+        else:
+            w[h + "mlp.down_proj.weight"] = r(d, a.inner)
         if a.family in (QWEN3, GEMMA3):
             w[h + "self_attn.q_norm.weight"], w[h + "self_attn.k_norm.weight"] = scale(size), scale(size)
         if olmo(a):
@@ -131,6 +152,39 @@ def weights(a, r):
     if not a.tied:
         w["lm_head.weight"] = r(a.vocab, d)
     return w
+
+
+FP4 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+
+
+def exponents(w):
+    """of blocks of 32 inputs of w, [experts, in, out]: [experts, out, in / 32], so that the largest is 4 or 6"""
+    x = w.transpose(1, 2).unflatten(-1, (-1, 32))
+    return torch.floor(torch.log2(x.abs().amax(-1))).long() - 2
+
+
+def fp4(w):
+    """w rounded to mxfp4"""
+    x, scale = w.transpose(1, 2).unflatten(-1, (-1, 32)), 2.0 ** exponents(w)[..., None]
+    nearest = (x.abs()[..., None] / scale[..., None] - FP4.double()).abs().argmin(-1)
+    return (FP4.double()[nearest] * x.sign() * scale).flatten(2).transpose(1, 2)
+
+
+def stored(a, w):
+    """w as the file has it"""
+    if not a.blocks:
+        return w
+    all = {}
+    for name, x in w.items():
+        if not name.endswith(("gate_up_proj", "down_proj")):
+            all[name] = x
+            continue
+        x, e = x.detach(), exponents(x.detach())
+        blocks = x.transpose(1, 2).unflatten(-1, (-1, 32)) / 2.0 ** e[..., None]
+        codes = (blocks.abs()[..., None] - FP4.double()).abs().argmin(-1) + 8 * (blocks < 0)
+        all[name + "_blocks"] = (codes[..., 0::2] + 16 * codes[..., 1::2]).to(torch.uint8)
+        all[name + "_scales"] = (e + 127).to(torch.uint8)
+    return all
 
 
 def factors(a):
@@ -149,7 +203,10 @@ def angles(a, T, i):
         f = f / a.factor
     if a.scaling == "yarn" and not plain:
         pair = lambda turns: n * math.log(a.original / (turns * 2 * math.pi)) / (2 * math.log(theta))
-        low, high = max(math.floor(pair(32)), 0), min(math.ceil(pair(1)), n - 1)
+        low, high = pair(32), pair(1)
+        if a.family != OSS:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(low, 0), min(high, n - 1)
         ramp = ((torch.arange(n // 2).double() - low) / (high - low if high != low else 0.001)).clamp(0, 1)
         f = f * (1 - ramp) + f / a.factor * ramp
         times = a.attention_factor or 0.1 * math.log(a.factor) + 1
@@ -210,11 +267,27 @@ def forward(a, w, ids, product, name):
             att = 50 * torch.tanh(att / 50)
         apart = torch.arange(T)[:, None] - torch.arange(T)
         hidden = (apart < 0) | ((apart >= a.window) if sliding(a, i) else torch.zeros(T, T).bool())
-        att = att.masked_fill(hidden, -math.inf).softmax(-1)
+        att = att.masked_fill(hidden, -math.inf)
+        if a.family == OSS:
+            sink = w[h + "self_attn.sinks"].view(1, -1, 1, 1).expand(B, -1, T, 1)
+            att = torch.cat([att, sink], -1).softmax(-1)[..., :-1]
+        else:
+            att = att.softmax(-1)
         y = name(block + "attention.heads", join(name(block + "attention.probs", att) @ v))
         return linear(y, h + ("attention.dense" if neox else "self_attn.o_proj"))
 
     def mlp(x, h, block):
+        if a.family == OSS:
+            scores, ids = linear(x, h + "mlp.router").topk(a.chosen, -1)
+            e = h + "mlp.experts."
+            y = 0
+            for c in range(a.chosen):
+                of = lambda name: w[e + name][ids[..., c]]
+                both = (x.unsqueeze(-2) @ of("gate_up_proj")).squeeze(-2) + of("gate_up_proj_bias")
+                gate, up = both[..., 0::2].clamp(max=7), both[..., 1::2].clamp(-7, 7)
+                inner = (up + 1) * gate * torch.sigmoid(1.702 * gate)
+                y = y + scores.softmax(-1)[..., c : c + 1] * ((inner.unsqueeze(-2) @ of("down_proj")).squeeze(-2) + of("down_proj_bias"))
+            return y
         if neox:
             return linear(name(block + "mlp.hidden", F.gelu(linear(x, h + "mlp.dense_h_to_4h"))), h + "mlp.dense_4h_to_h")
         if a.family == PHI3:
@@ -273,6 +346,11 @@ def config(a):
         c["sliding_window"] = a.window
     if a.family in (QWEN2, QWEN3):
         c.update(use_sliding_window=False, sliding_window=None, max_window_layers=a.layers)
+    if a.family == OSS:
+        c.update(num_local_experts=a.experts, num_experts_per_tok=a.chosen, experts_per_token=a.chosen, attention_bias=True, swiglu_limit=7.0,
+                 initial_context_length=a.original, output_router_logits=False, router_aux_loss_coef=0.9)
+        if a.blocks:
+            c["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn", "lm_head"])
     if a.types and a.family == SMOLLM3:
         c["no_rope_layers"] = [int(positions(a, i)) for i in range(a.layers)]
     elif a.types:
@@ -290,6 +368,8 @@ def config(a):
         rope = dict(rope_type=a.scaling, factor=a.factor)
         if a.scaling == "yarn":
             rope.update(original_max_position_embeddings=a.original, beta_fast=32.0, beta_slow=1.0)
+        if a.family == OSS and a.scaling:
+            rope["truncate"] = False
         if a.attention_factor:
             rope["attention_factor"] = a.attention_factor
     if a.rope == "new":

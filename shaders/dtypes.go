@@ -145,6 +145,13 @@ func dtypeRows() []Variant {
 		}
 	}
 
+	rows("expert_linear", expertLinear, ExpertLinearPush{}, any, "X4")
+	for _, w := range blocks {
+		for _, x := range activations {
+			rows("expert_linear", expertLinear, ExpertLinearPush{}, []string{w + " X_" + x})
+		}
+	}
+
 	// Many rows of x: tiles of the product.
 	rows("linear", linear, LinearPush{}, any, "X4")
 	rows("linear", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")

@@ -125,6 +125,34 @@ type EmbeddingPush struct {
 	MarkMissing                                               uint32 // 1: write NaN where an id or a position is in no table, 0 for padding
 }
 
+// ExpertLinearPush is for expert_linear.comp.
+type ExpertLinearPush struct {
+	Dst, X                             View // Strides[0] is that of the batch, Strides[1] that of time, Strides[2] that of experts of a token
+	Rows, N1, N2                       uint32
+	IDs, IDsStrideBatch, IDsStrideTime uint32
+	W, WStride, WExpert                uint32 // of rows, and of experts
+	Bias, BiasStride                   uint32
+	In, Out                            uint32
+	First, Piece, Experts              uint32 // the first expert that is bound, how many are, and there are
+	MarkMissing                        uint32 // 1: write NaN where an id is no expert's
+}
+
+// ExpertSumPush is for expert_sum.comp.
+type ExpertSumPush struct {
+	Dst, X, Weights View // of tokens
+	Rows, N1, N2    uint32
+	N               uint32 // length of a row
+	Chosen, XStride uint32 // vectors of a token, and how far they are apart
+}
+
+// RoutePush is for route.comp.
+type RoutePush struct {
+	IDs, Weights, X View
+	Rows, N1, N2    uint32
+	N               uint32 // experts
+	Chosen          uint32
+}
+
 // Absent is the offset of a bias or of sinks that there are not, as in linear.glsl.
 const Absent = 1<<32 - 1
 
@@ -357,6 +385,10 @@ type LayerNormBackwardColumnsSpec struct {
 }
 
 // specs are the constants of shaders that have more than the size of a workgroup.
+// ExpertLinearSpec is for expert_linear.comp: how many invocations a workgroup has, and how many rows and
+// outputs it computes at once.
+type ExpertLinearSpec struct{ Lanes, Rows, Outs uint32 }
+
 var specs = map[string]any{
 	"activate":                   ActivateSpec{},
 	"activate_backward":          ActivateSpec{},
@@ -370,6 +402,7 @@ var specs = map[string]any{
 	"attention_tile":             AttentionTileSpec{},
 	"cross_entropy":              CrossEntropySpec{},
 	"draw_text":                  DrawTextSpec{},
+	"expert_linear":              ExpertLinearSpec{},
 	"gated_activation":           GatedActivationSpec{},
 	"gated_activation_backward":  GatedActivationSpec{},
 	"layernorm_backward_columns": LayerNormBackwardColumnsSpec{},

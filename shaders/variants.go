@@ -125,6 +125,8 @@ var (
 	dropout                = []Binding{out("dst"), in("x"), in("seed")}
 	embedding              = []Binding{out("dst"), in("tokens"), in("positions"), in("ids"), in("at")}
 	embeddingBackward      = []Binding{out("table"), in("dy"), in("chain")}
+	expertLinear           = []Binding{out("dst"), in("x"), in("w"), in("bias"), in("ids")}
+	expertSum              = []Binding{out("dst"), in("x"), in("weights")}
 	gatedActivation        = []Binding{out("dst"), in("gate"), in("up")}
 	gatedBackward          = []Binding{out("dgate"), out("dup"), in("gate"), in("up"), in("dy")}
 	layernorm              = []Binding{out("dst"), in("x"), in("gamma"), in("beta")}
@@ -212,6 +214,8 @@ var Variants = append([]Variant{
 	row("embedding_backward", "X4", embeddingBackward, EmbeddingBackwardPush{}),
 	row("embedding_chain", "", []Binding{out("chain"), in("index"), in("seq")}, EmbeddingChainPush{}), // not an op: see its file
 
+	row("expert_sum", "", expertSum, ExpertSumPush{}),
+
 	row("gated_activation", "", gatedActivation, GatedActivationPush{}),
 	row("gated_activation", "X4", gatedActivation, GatedActivationPush{}),
 
@@ -255,6 +259,8 @@ var Variants = append([]Variant{
 	row("rmsnorm_backward", "X4", layernormBackward, LayerNormBackwardPush{}),
 	row("rmsnorm_backward_columns", "", rmsNormColumns, RMSNormBackwardColumnsPush{}),
 	row("rmsnorm_backward_columns", "X4", rmsNormColumns, RMSNormBackwardColumnsPush{}),
+
+	row("route", "", []Binding{out("ids"), out("weights"), in("x")}, RoutePush{}),
 
 	row("rotary", "", rotary, RotaryPush{}),
 	row("rotary", "X4", rotary, RotaryPush{}),

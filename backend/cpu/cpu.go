@@ -56,6 +56,7 @@ type Backend struct {
 	wide      [2]wide        // see widen
 	product   backend.Linear // the product in hand, where its vectors were widened
 	integers  integers       // the product in hand, where it is one of integers
+	experts   experts        // the product in hand, where it is one of experts
 	attention attentionTiles // the op in hand, where its keys are spread
 	next      matrixAhead    // of the product after the one in hand
 	shared    shared

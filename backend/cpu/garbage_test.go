@@ -24,6 +24,8 @@ func TestDecodeMakesNoGarbage(t *testing.T) {
 			kv := tensor(t, b, backend.F16, 1, context, width)
 			where := places(t, b, rows)
 			setAt(t, b, where, at)
+			w3, both, ids := tensor(t, b, d, 3, width, width), f(1, rows, 2, width), tensor(t, b, backend.I32, 1, rows, 2)
+			tall := func(x backend.Tensor) backend.Tensor { return x.Reshape(1, rows, 1, width) }
 			ops := []backend.Op{
 				&backend.LayerNorm{Dst: y, X: x, Gamma: v, Beta: v, Epsilon: 1e-5},
 				&backend.Linear{Dst: y, X: x, W: w, Residual: x, Sum: f(1, rows, width)},
@@ -33,12 +35,16 @@ func TestDecodeMakesNoGarbage(t *testing.T) {
 				&backend.GatedActivation{Dst: y, Gate: x, Up: x, Func: backend.SiLU, Limit: 7},
 				&backend.Scale{Dst: y, X: x, By: v.Slice(-1, 0, 1)},
 				&backend.Store{Dst: kv, X: y, At: where},
+				&backend.Route{IDs: tensor(t, b, backend.I32, 1, rows, 2), Weights: f(1, rows, 2), X: x.Slice(-1, 0, 3)},
+				&backend.ExpertLinear{Dst: both, X: tall(x), W: w3, IDs: ids},
+				&backend.ExpertSum{Dst: y, X: both, Weights: f(1, rows, 2)},
 				&backend.Attention{Dst: x, Q: y, K: kv, V: kv, At: where, Heads: 4, Run: n[1], Scale: 0.125},
 			}
 			if d.Quantized() {
 				blocks := tensor(t, b, backend.Q8_A, 1, rows, width)
 				ops = append(ops, &backend.Copy{Dst: blocks, X: x},
-					&backend.Linear{Dst: y, X: blocks, W: w, Residual: x, Sum: f(1, rows, width)})
+					&backend.Linear{Dst: y, X: blocks, W: w, Residual: x, Sum: f(1, rows, width)},
+					&backend.ExpertLinear{Dst: both, X: tall(blocks), W: w3, IDs: ids})
 			} else {
 				ops = append(ops, &backend.Linear{Dst: y, X: x, W: w.Transpose(), Bias: v, Sum: f(1, rows, width), Activation: backend.GELUTanh})
 			}

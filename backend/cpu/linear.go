@@ -11,28 +11,31 @@ import (
 )
 
 func init() {
-	register(func(b *Backend, op *backend.Linear) {
-		f := integerFormats[op.W.DType]
-		switch {
-		case op.X.DType == backend.Q8_A && f != nil:
-			b.linearIntegers(op, f)
-			return
-		case op.X.DType != backend.F32 && op.X.Len() <= maxWide: // without garbage, for decoding
-			b.product = *op
-			b.product.X = b.widen(0, op.X)
-			b.linear(&b.product, &b.product.X, &b.product.W, linearPart, linearRowsPart)
-			b.product = backend.Linear{}
-			return
-		case op.X.DType != backend.F32:
-			b.widened([]backend.Tensor{op.X, op.Dst, op.Residual}, func(ts []backend.Tensor) {
-				wide := *op
-				wide.X, wide.Dst, wide.Residual = ts[0], ts[1], ts[2]
-				b.linear(&wide, &wide.X, &wide.W, linearPart, linearRowsPart)
-			})
-			return
-		}
-		b.linear(op, &op.X, &op.W, linearPart, linearRowsPart)
-	})
+	register(func(b *Backend, op *backend.Linear) { b.multiply(op) })
+}
+
+// multiply computes a product, which is not joined with anything before it.
+func (b *Backend) multiply(op *backend.Linear) {
+	f := integerFormats[op.W.DType]
+	switch {
+	case op.X.DType == backend.Q8_A && f != nil:
+		b.linearIntegers(op, f)
+		return
+	case op.X.DType != backend.F32 && op.X.Len() <= maxWide: // without garbage, for decoding
+		b.product = *op
+		b.product.X = b.widen(0, op.X)
+		b.linear(&b.product, &b.product.X, &b.product.W, linearPart, linearRowsPart)
+		b.product = backend.Linear{}
+		return
+	case op.X.DType != backend.F32:
+		b.widened([]backend.Tensor{op.X, op.Dst, op.Residual}, func(ts []backend.Tensor) {
+			wide := *op
+			wide.X, wide.Dst, wide.Residual = ts[0], ts[1], ts[2]
+			b.linear(&wide, &wide.X, &wide.W, linearPart, linearRowsPart)
+		})
+		return
+	}
+	b.linear(op, &op.X, &op.W, linearPart, linearRowsPart)
 }
 
 func linearPart(w *worker, op backend.Op, from, to int) {

@@ -46,6 +46,10 @@ func init() { // it refers to functions that refer to it
 		"rotary":             {op: "a rotation of heads", try: tryRotary},
 		"store":              {op: "storing keys and values", try: tryStore},
 
+		"expert_linear": {op: "a product with matrices of experts", try: tryExpertLinear},
+		"expert_sum":    {op: "the sum of what experts give", try: tryExpertSum},
+		"route":         {op: "the choice of experts", try: tryRoute},
+
 		"argmax":        {op: "the largest of a row", try: tryArgmax},
 		"cross_entropy": {op: "a loss", try: tryCrossEntropy},
 		"global_norm":   {op: "the norm of all gradients", try: tryGlobalNorm},

@@ -123,7 +123,11 @@ func (c *Checkpoint) DType() string {
 	numbers, most := map[string]int{}, ""
 	for _, name := range c.file.Tensors() {
 		t := c.file.tensor(name)
-		if numbers[t.DType] += tensorfile.Elements(t.Shape); most == "" || numbers[t.DType] > numbers[most] {
+		n := tensorfile.Elements(t.Shape)
+		if strings.HasSuffix(name, endBlocks) { // two numbers a byte
+			t.DType, n = backend.MXFP4.FileName(), 2*n
+		}
+		if numbers[t.DType] += n; most == "" || numbers[t.DType] > numbers[most] {
 			most = t.DType
 		}
 	}

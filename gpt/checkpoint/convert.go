@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"caldera/backend"
+	"caldera/gpt/checkpoint/tensorfile"
 )
 
 // decode reads elements from src, whose size was checked when the file was opened.
@@ -61,7 +62,8 @@ func (c *converter) pieces(yield func(p []byte) error) error {
 	}
 	rows, cols := 1, c.shape[0]
 	if len(c.shape) > 1 {
-		rows, cols = c.shape[0], c.shape[1]
+		cols = c.shape[len(c.shape)-1]
+		rows = int(tensorfile.Elements(c.shape)) / cols
 	}
 	if c.dtype == c.stored && !c.dtype.Quantized() && c.more == 0 { // it is transposed
 		return c.transposed(rows, cols, yield)

@@ -14,6 +14,7 @@ import (
 	"caldera/gpt"
 	"caldera/gpt/checkpoint"
 	"caldera/gpt/checkpoint/gguf"
+	"caldera/gpt/checkpoint/safetensors"
 	"caldera/internal/gpttest"
 )
 
@@ -43,18 +44,24 @@ func TestFamiliesRoundTrip(t *testing.T) {
 			}
 			first, second, third := gpttest.ReadDirectory(t, "../testdata/"+name), gpttest.ReadDirectory(t, dir), gpttest.ReadDirectory(t, back)
 			for _, x := range first.Tensors {
+				if x.DType == safetensors.U8 { // blocks become numbers, which scores show
+					continue
+				}
 				if !slices.Equal(second.Tensor(x.Name).Data, x.Data) {
 					t.Errorf("%s: saved again it differs", x.Name)
 				}
 				gpttest.CheckNear(t, x.Name+" by GGUF", gpttest.Numbers(t, *third.Tensor(x.Name)), gpttest.Numbers(t, x), 5e-7) // 1 is added to scales of norms and taken off
 			}
-			if len(third.Tensors) != len(first.Tensors) {
-				t.Errorf("%d tensors, expected %d", len(third.Tensors), len(first.Tensors))
+			if len(third.Tensors) != len(second.Tensors) {
+				t.Errorf("%d tensors, expected %d", len(third.Tensors), len(second.Tensors))
 			}
-			scores := gpttest.Logits(t, b, "../testdata/"+name, gpt.LoadOptions{})
+			scores := gpttest.Logits(t, b, "../testdata/"+name, gpt.LoadOptions{Activations: backend.F32})
 			for _, path := range []string{dir, path, back} {
-				gpttest.CheckNear(t, path, gpttest.Logits(t, b, path, gpt.LoadOptions{}), scores, 2e-6)
-				gpttest.CheckNear(t, path+" on a device", gpttest.Logits(t, gpttest.DeviceOf(b), path, gpt.LoadOptions{}), scores, 2e-6)
+				gpttest.CheckNear(t, path, gpttest.Logits(t, b, path, gpt.LoadOptions{Activations: backend.F32}), scores, 2e-6)
+				gpttest.CheckNear(t, path+" on a device", gpttest.Logits(t, gpttest.DeviceOf(b), path, gpt.LoadOptions{Activations: backend.F32}), scores, 2e-6)
+				if from.Config.Architecture().Untrained != "" {
+					continue
+				}
 				gpttest.CheckNear(t, path+" to be trained", gpttest.Logits(t, b, path, gpt.LoadOptions{Train: true}), scores, 2e-6)
 			}
 		})
@@ -111,7 +118,7 @@ func FuzzFamiliesGGUF(f *testing.F) {
 			return // of which the file has not the weights
 		}
 		b := gpttest.OpenCPU(t)
-		loaded, err := gpt.LoadCheckpoint(t.Context(), b, gpttest.OpenCheckpoint(t, c.Path), gpt.LoadOptions{})
+		loaded, err := gpt.LoadCheckpoint(t.Context(), b, gpttest.OpenCheckpoint(t, c.Path), gpt.LoadOptions{Activations: backend.F32})
 		if err != nil {
 			return
 		}

@@ -72,7 +72,7 @@ func (o LoadOptions) kept(c model.Config, w model.Weight, stored backend.DType) 
 	switch {
 	case !d.Quantized():
 		return d
-	case w.Role == model.Positions:
+	case w.NeverInBlocks():
 		return backend.F32
 	}
 	return w.Kept(d, c)
@@ -110,6 +110,9 @@ type Plan struct {
 func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) {
 	if err := o.check(); err != nil {
 		return p, err
+	}
+	if f := c.Config.Architecture(); o.Train && f.Untrained != "" {
+		return p, fmt.Errorf("a model of %s cannot be trained: %s", f.Title, f.Untrained)
 	}
 	in := model.Placement{Order: c.layout.format, Train: o.Train && !o.tunes(), Tune: o.tunes(), Activations: o.Activations}
 	if in.Train {

@@ -99,6 +99,16 @@ func (c *Checkpoint) match(b backend.Backend, o model.Placement) (m *model.Model
 		name := w.Name(format)
 		short, _ := unwrapped(f, name)
 		t, ok := there[short]
+		if w.Within != "" && !ok && format == model.HuggingFace {
+			var parts []string
+			if t, parts, ok, err = within(f, there, w); err != nil {
+				return nil, nil, err
+			}
+			for _, part := range parts {
+				known[part] = true
+			}
+			name = w.Whole()
+		}
 		if !ok {
 			return nil, nil, fmt.Errorf("%s: tensor %s is missing from the checkpoint, which has %d others; %s asks for %d layers",
 				where, name, len(c.file.Tensors()), c.layout.config, m.Layers)

@@ -34,8 +34,9 @@ type SaveOptions struct {
 // conversion is one tensor on its way from a checkpoint to a file.
 type conversion struct {
 	converter
-	from rawTensor
-	name string // in the file
+	from  rawTensor
+	name  string      // in the file
+	parts []rawTensor // that the tensor is joined of, in place of from: see joined
 }
 
 // conversions plans how the tensors of a checkpoint, with adapters, become those of format to.
@@ -63,23 +64,31 @@ func (c *Checkpoint) conversions(to model.Format, adapters []*Adapter, dtype fun
 		}
 		all = append(all, next)
 	}
+	if to == model.HuggingFace {
+		all = joined(all, m.Learned())
+	}
 	return m.Config, all, nil
 }
 
 // copy writes the tensor to w.
 func (c *conversion) copy(ctx context.Context, w io.Writer) error {
 	var stopped error // by ctx or w, which is no fault of the tensor
-	into := c.converter
-	into.data = c.from.Data()
-	if err := c.from.failed(); err != nil {
-		return err
-	}
-	err := into.pieces(func(p []byte) error {
+	write := func(p []byte) error {
 		if stopped = ctx.Err(); stopped == nil {
 			_, stopped = w.Write(p)
 		}
 		return stopped
-	})
+	}
+	var err error
+	if c.parts != nil {
+		err = c.join(write)
+	} else {
+		into := c.converter
+		into.data = c.from.Data()
+		if err = c.from.failed(); err == nil {
+			err = into.pieces(write)
+		}
+	}
 	if err != nil && stopped == nil {
 		return fmt.Errorf("%s: tensor %q: %w", c.from.File, c.from.Name, err)
 	}
@@ -115,6 +124,8 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 		switch {
 		case o.DType != backend.None:
 			return o.DType
+		case stored == backend.MXFP4:
+			return backend.BF16 // which holds its numbers
 		case stored.Quantized():
 			return backend.F32
 		}

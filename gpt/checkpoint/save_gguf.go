@@ -43,7 +43,7 @@ func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) e
 
 // ggufDType is the dtype that w, of a model of shape c, is written in where d is asked for.
 func ggufDType(c model.Config, w model.Weight, stored, d backend.DType) backend.DType {
-	if !w.Matrix() || w.Role == model.Positions {
+	if !w.Matrix() || w.NeverInBlocks() {
 		return backend.F32
 	}
 	if d = cmp.Or(d, stored); d.Quantized() {
@@ -118,8 +118,19 @@ func (o SaveOptions) readable(f *model.Family, c model.Config) error {
 		return fmt.Errorf("GGUF cannot say that tie_word_embeddings is %v: llama.cpp reads no such file of %s", c.TieEmbeddings, f.Title)
 	}
 	for _, s := range f.Keys {
-		if value, ok := s.Value(&c).(int); s.Unread && ok && value < c.Context { // a window that is shorter than texts may be
-			if err := o.lost("%s is %v: llama.cpp does not read that of %s, and computes something else for longer texts", s.Name(), value, f.Title); err != nil {
+		if !s.Unread {
+			continue
+		}
+		window, number := s.Value(&c).(int)
+		other := ""
+		switch setting, text := s.Value(&c).(model.Literal); {
+		case number && window < c.Context: // that is shorter than texts may be
+			other = fmt.Sprintf("%s is %v: llama.cpp does not read that of %s, and computes something else for longer texts", s.Name(), window, f.Title)
+		case text:
+			other = fmt.Sprintf("%s is %s: llama.cpp does not read that of %s, and computes something that differs a little", s.Name(), setting, f.Title)
+		}
+		if other != "" {
+			if err := o.lost("%s", other); err != nil {
 				return err
 			}
 		}

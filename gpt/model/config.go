@@ -182,13 +182,15 @@ var kinds = []struct {
 	name string
 }{
 	{Embedding, "Embedding"}, {Key, "Key"}, {Query, "Query"}, {Value, "Value"}, {Output, "Output"},
+	{Router, "Router"},
 	{Gate, "Gate"}, {Up, "Up-projection"}, {Down, "Down-projection"}, {Unembedding, "Unembedding"},
 }
 
 // Matrices lists the eight kinds of matrices that hold nearly all weights of a
 // transformer, and a ninth where the MLP has a gate. Keys, queries and values have
 // a matrix a head; the output matrices of a layer's heads are one. There is no
-// unembedding to count where the embedding serves for it. A checkpoint joins some
+// unembedding to count where the embedding serves for it. Experts count each, and so
+// does what chooses among them. A checkpoint joins some
 // of them: GPT-2's c_attn holds query, key and value of all heads of a layer.
 func (c Config) Matrices() (list []Matrix) {
 	c = c.Complete()
@@ -212,6 +214,8 @@ func (c Config) Matrices() (list []Matrix) {
 			add(Up, 1, c.Inner, w.Inputs())
 		case w.Role == Embedding:
 			add(w.Role, 1, c.Width, c.Vocab)
+		case w.Experts() > 0 && w.Matrix():
+			add(w.Role, w.Experts(), w.Shape[1], w.Inputs())
 		case w.Matrix():
 			add(w.Role, 1, w.Shape[0], w.Inputs())
 		}

@@ -81,7 +81,7 @@ func TestValidate(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		{func(c *Config) { *c = Config{} }, `unknown family: found "", expected one of gemma2, gemma3_text, gpt2, gpt_neox, llama, `},
+		{func(c *Config) { *c = Config{} }, `unknown family: found "", expected one of gemma2, gemma3_text, gpt2, gpt_neox, gpt_oss, llama, `},
 		{func(c *Config) { *c = Config{Family: "gpt2"} }, "n_layer: found 0, expected 1 to 4096"},
 		{func(c *Config) { c.Layers = -1 }, "n_layer: found -1"},
 		{func(c *Config) { c.Heads = math.MaxInt }, "n_head: found"},

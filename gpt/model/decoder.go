@@ -26,6 +26,8 @@ type DecoderSettings struct {
 	Interval int    // no_rope_layer_interval: every so many layers one does not turn its heads; 0: all do
 	Turned   []bool // no_rope_layers: which layers do; empty for all
 
+	Experts, Chosen int // num_local_experts, num_experts_per_tok: MLPs of a layer, and how many of them a token has
+
 	ScaleBy  float64 // query_pre_attn_scalar: scores of attention are divided by its root; 0: by that of HeadSize
 	SoftCap  float64 // attn_logit_softcapping: bound of the scores of attention; 0: none
 	FinalCap float64 // final_logit_softcapping: bound of the scores of tokens; 0: none
@@ -40,6 +42,8 @@ type switches struct {
 	scaled     bool                // vectors of tokens are multiplied by √width
 	local      bool                // layers with a window turn heads by angles of their own
 	fused      bool                // queries, keys and values are one matrix, and so are gate and up
+	experts    bool                // the MLP is several, of which a router chooses some for each token
+	sinks      bool                // attention has a learned score that no key has
 	large      func(c Config) bool // models whose scores are divided by √(width/heads), where a file does not tell
 }
 
@@ -140,6 +144,9 @@ func (row *switches) check(c Config) error {
 		return fmt.Errorf("layer_types: found %d, expected one for each of the %d layers", len(s.Sliding), c.Layers)
 	case len(s.Turned) != 0 && len(s.Turned) != c.Layers:
 		return fmt.Errorf("no_rope_layers: found %d, expected one for each of the %d layers", len(s.Turned), c.Layers)
+	case row.experts && !(s.Experts <= backend.MaxExperts && 0 < s.Chosen && s.Chosen <= min(s.Experts, backend.MaxChosen)):
+		return fmt.Errorf("num_local_experts, num_experts_per_tok: found %d and %d, expected at most %d, and 1 to %d of them, but no more than there are",
+			s.Experts, s.Chosen, backend.MaxExperts, backend.MaxChosen)
 	case !(s.ScaleBy > 0 && s.ScaleBy < 1e12):
 		return fmt.Errorf("query_pre_attn_scalar: found %v, expected more than 0 and less than 1e12", s.ScaleBy)
 	case !(s.SoftCap >= 0 && s.SoftCap < math.MaxFloat32 && s.FinalCap >= 0 && s.FinalCap < math.MaxFloat32):

@@ -38,6 +38,9 @@ type DecoderBlock struct {
 	Gate, Up           nn.Linear // [inner, width]: a question a row, and how much it matters
 	GateUp             nn.Linear // the two in one
 	Down               nn.Linear // [width, inner]: an answer a column
+
+	Router                           nn.Linear  // [experts, width]: how much each expert is asked
+	ExpertGate, ExpertUp, ExpertDown nn.Experts // in place of Gate, Up and Down: those of each expert
 }
 
 func newDecoder(row switches, c Config, order Format) Network {
@@ -96,9 +99,12 @@ func (m *Decoder) Weights() []Weight {
 	model := func(hf string) string { return "model." + hf + ".weight" }
 	block := func(hf, end string) string { return "model.layers.%d." + hf + "." + end }
 	gguf := func(name, end string) string { return "blk.%d." + name + "." + end }
-	mlpNorm := "post_attention_layernorm" // which is before the MLP, where attention has none after it
+	mlpNorm, mlpNormGGUF := "post_attention_layernorm", "ffn_norm" // which is before the MLP, where attention has none after it
 	if after {
 		mlpNorm = "pre_feedforward_layernorm"
+	}
+	if row.experts {
+		mlpNormGGUF = "post_attention_norm"
 	}
 	angles := func(name string, r *nn.Rotation, kind angleKind, context int, absent bool) Weight {
 		return Weight{Role: Angles, HF: name, Tensor: &r.Angles, Shape: []int{context, s.Rotary}, Absent: absent,
@@ -138,11 +144,16 @@ func (m *Decoder) Weights() []Weight {
 			w.Absent = row.fused
 		}
 		joined.Absent, both.Absent = !row.fused, !row.fused
+		for _, w := range []*Weight{&gate, &up, &both, &down} {
+			w.Absent = w.Absent || row.experts
+		}
+		router := matrix(Router, "mlp.router", "ffn_gate_inp", &b.Router, s.Experts, c.Width)
+		router.Absent = !row.experts
 		sizes := map[normOf][2]int{eachHead: {c.HeadSize, c.HeadSize}, wholeNorm: {heads, kv}}[row.queryNorm]
-		return []Weight{
+		return slices.Concat([]Weight{
 			norm("input_layernorm", "attn_norm", &b.Norm1, c.Width, 0, before),
 			query, key, value, joined, out,
-			norm(mlpNorm, "ffn_norm", &b.Norm2, c.Width, 0, before),
+			norm(mlpNorm, mlpNormGGUF, &b.Norm2, c.Width, 0, before),
 			gate, up, both, down,
 			bias(query, &b.Query, s.QKVBias), bias(key, &b.Key, s.QKVBias), bias(value, &b.Value, s.QKVBias), bias(out, &b.Out, s.OutBias),
 			bias(gate, &b.Gate, s.MLPBias), bias(up, &b.Up, s.MLPBias), bias(down, &b.Down, s.MLPBias),
@@ -150,7 +161,9 @@ func (m *Decoder) Weights() []Weight {
 			norm("self_attn.k_norm", "attn_k_norm", &b.KeyNorm, sizes[1], Key, row.queryNorm != noNorm),
 			norm("post_attention_layernorm", "post_attention_norm", &b.After1, c.Width, Output, after),
 			norm("post_feedforward_layernorm", "post_ffw_norm", &b.After2, c.Width, Down, after),
-		}
+			{Role: Sinks, HF: "model.layers.%d.self_attn.sinks", GGUF: gguf("attn_sinks", "weight"), Tensor: &b.Attention.Sinks, Shape: []int{c.Heads}, Absent: !row.sinks},
+			router, bias(router, &b.Router, row.experts),
+		}, m.experts(b))
 	},
 		Weight{Role: Norm, HF: model("norm"), GGUF: "output_norm.weight", Tensor: &m.Norm.Gamma, Shape: []int{c.Width}, Init: one, Less: row.less},
 		Weight{Role: Unembedding, HF: "lm_head.weight", GGUF: "output.weight", Tensor: &m.Head, Shape: []int{c.Vocab, c.Width}, Absent: c.TieEmbeddings},
@@ -244,6 +257,9 @@ func (m *Decoder) heads(i int, at nn.Places, x, cache Tensor) nn.Heads {
 
 // think is the MLP: the gate decides what of up passes.
 func (m *Decoder) think(t *nn.Tape, b *DecoderBlock, x Tensor) Tensor {
+	if m.row.experts {
+		return t.Name(m.ask(t, b, x), "output")
+	}
 	gate, up := b.Gate, b.Up
 	if m.row.fused {
 		gate, up = b.GateUp.Rows(0, m.config.Inner), b.GateUp.Rows(m.config.Inner, 2*m.config.Inner)

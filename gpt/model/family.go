@@ -22,7 +22,10 @@ type Family struct {
 	Beside  []string // how names of tensors begin that such a model has beside
 	Heads   Heads    // whether a GGUF file has an unembedding of its own
 	Body    string   // what Transformers puts before the names of all tensors but those of heads
+	Method  string   // quant_method of a quantization_config whose tensors are read; empty: none
 	Buffers []string // how names of tensors end that old checkpoints have and no model needs
+
+	Untrained string // why models of the family cannot be trained; empty: they can
 
 	Keys     []Setting
 	Defaults func() Config      // what a config.json that is silent stands for

@@ -26,6 +26,7 @@ type Rope struct {
 	Factor, Low, High float64
 	Original          int     // original_max_position_embeddings: the context of training
 	Fast, Slow        float64 // beta_fast, beta_slow: pairs that turn more often than Fast in Original positions stay, those below Slow are scaled
+	Exact             bool    // truncate is false: the pairs where YaRN changes need not be whole numbers
 	Attention         float64 // attention_factor: what cosines and sines are multiplied by
 	Short, Long       []float32
 
@@ -193,6 +194,7 @@ func (r *Rope) complete(size, context int) {
 			r.recognise()
 		}
 	}
+	r.Exact = r.Exact && r.Scaling == "yarn"
 	usual := base
 	if r.Scaling == "longrope" && r.Factor > 1 {
 		usual = math.Sqrt(1 + math.Log(r.Factor)/math.Log(float64(r.Original)))
@@ -306,13 +308,18 @@ func (r *Rope) recognise() {
 }
 
 // yarn is how much of each pair's turn YaRN keeps, 0 to 1; of the rest it keeps one part in
-// r.Factor (Peng et al. 2023, section 3.2). The pairs where that changes are whole numbers.
+// r.Factor (Peng et al. 2023, section 3.2). The pairs where that changes are whole numbers, unless
+// r.Exact is true.
 func (r *Rope) yarn() func(pair int) float64 {
 	// The pair that turns so often within the context of training.
 	pair := func(turns float64) float64 {
 		return float64(r.Rotary) * math.Log(float64(r.Original)/(turns*2*math.Pi)) / (2 * math.Log(r.Theta))
 	}
-	low, high := max(math.Floor(pair(r.Fast)), 0), min(math.Ceil(pair(r.Slow)), float64(r.Rotary-1))
+	low, high := pair(r.Fast), pair(r.Slow)
+	if !r.Exact {
+		low, high = math.Floor(low), math.Ceil(high)
+	}
+	low, high = max(low, 0), min(high, float64(r.Rotary-1))
 	if low == high {
 		high += 0.001
 	}

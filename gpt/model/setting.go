@@ -64,7 +64,8 @@ type Setting struct {
 
 	// Unread: llama.cpp does not heed the key in files of this family. It is the window of a
 	// model: where that is shorter than texts may be, a GGUF file says it, and a warning that
-	// llama.cpp computes something else.
+	// llama.cpp computes something else. Of another setting it is one where the setting is not what is
+	// usual.
 	Unread bool
 
 	Needed   Needed
@@ -136,6 +137,9 @@ func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMes
 		vocab.Needed = Nowhere
 	}
 	plain := Setting{JSON: []string{"quantization_config"}, Values: []Choice{{"null", nil}}, Needed: Nowhere} // weights are numbers
+	if f.Method != "" {
+		plain.JSON, plain.Values[0].Text = []string{"quantization_config.quant_method"}, Literal(`"`+f.Method+`"`)
+	}
 	for _, s := range append(f.Keys[:len(f.Keys):len(f.Keys)], vocab, plain) {
 		names, own := slices.Concat(s.Others, s.JSON), len(s.Others)
 		if from == GGUF {

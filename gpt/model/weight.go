@@ -23,9 +23,16 @@ type Weight struct {
 	GGUF   string     // its name in a GGUF file
 	Tensor *Tensor    // where the model keeps it
 	Linear *nn.Linear // the product that it is the matrix of, where that can have an adapter; else nil
-	Shape  []int      // as ops read it: [out, in] of a product, [rows, width] of a table, or [n]
+	Shape  []int      // as ops read it: [out, in] of a product, [rows, width] of a table, or [n]; of experts with their number before
 	Init   Init       // before training
 	Order  Order      // of its numbers, where formats differ
+
+	// Within is the name, in Hugging Face's layout, of the tensor that has this one, of experts, together
+	// with others: every Parts-th of its last axis, from Part on. That of matrices is [experts, in, out];
+	// in blocks of mxfp4 it is two tensors, of which package checkpoint tells. A layout in which this
+	// one stands alone has it as HF.
+	Within      string
+	Part, Parts int
 
 	// Less is by how much its numbers are less in Hugging Face's layout than in memory and
 	// in a GGUF file.
@@ -59,6 +66,8 @@ const (
 	Up          // into the MLP
 	GateUp      // the two, in this order
 	Down        // out of the MLP
+	Router      // scores of experts, which have a Gate, an Up and a Down each
+	Sinks       // of attention: a score of each head that no key has
 	Unembedding // scores of all tokens
 	Bias        // of any of these
 	Angles      // cosines and sines of rotary positions
@@ -109,10 +118,16 @@ func table[B any](before []Weight, blocks []B, rows func(B) []Weight, after ...W
 
 // Name is the tensor's name in format f.
 func (w Weight) Name(f Format) string {
-	name := w.HF
 	if f == GGUF {
-		name = w.GGUF
+		return w.ofBlock(w.GGUF)
 	}
+	return w.ofBlock(w.HF)
+}
+
+// Whole is the name of the tensor that has this one: see Within.
+func (w Weight) Whole() string { return w.ofBlock(w.Within) }
+
+func (w Weight) ofBlock(name string) string {
 	if strings.Contains(name, "%d") {
 		return fmt.Sprintf(name, w.Block)
 	}
@@ -166,7 +181,19 @@ func (w Weight) Rows(from, to Format, size int) func(r int) int {
 
 // Matrix reports whether it is a matrix, which has a type of its own in memory;
 // vectors are f32.
-func (w Weight) Matrix() bool { return len(w.Shape) > 1 }
+func (w Weight) Matrix() bool { return len(w.Shape) > 1 && w.Role != Bias }
+
+// Experts is how many experts have such a matrix or vector in the tensor, or 0 where it is not of experts.
+func (w Weight) Experts() int {
+	if w.Within == "" {
+		return 0
+	}
+	return w.Shape[0]
+}
+
+// NeverInBlocks reports whether the matrix is kept in f32 where blocks are asked for: positions, which are
+// added and not multiplied, and what chooses experts, as llama.cpp has it.
+func (w Weight) NeverInBlocks() bool { return w.Role == Positions || w.Role == Router }
 
 // Multiplies reports whether it is the matrix of products in the blocks.
 func (w Weight) Multiplies() bool {

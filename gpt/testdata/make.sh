@@ -74,6 +74,10 @@ reference neox gpt_neox --brief --dtype bf16 --layers 3 --heads 4 --width 48 --i
   --batch 2 --time 21 --seed 22 --partial 0.35
 reference neox-sequential gpt_neox --brief --layers 2 --heads 2 --width 20 --inner 44 --vocab 61 --context 40 \
   --batch 1 --time 17 --seed 23 --partial 0.6 --sequential
+reference gpt-oss gpt_oss --brief --dtype bf16 --layers 3 --heads 6 --kv-heads 2 --head-size 10 --width 44 --inner 28 --vocab 61 --context 48 \
+  --batch 2 --time 31 --seed 24 --window 7 --types --experts 7 --chosen 3 --scaling yarn --factor 4 --original 24 --theta 50
+reference gpt-oss-mxfp4 gpt_oss --brief --dtype bf16 --layers 2 --heads 4 --kv-heads 1 --head-size 8 --width 64 --inner 96 --vocab 47 --context 40 \
+  --batch 1 --time 23 --seed 25 --window 5 --experts 5 --chosen 2 --blocks --scaling yarn --factor 3 --original 16 --theta 20 --rope new
 lora() {
   "${PYTHON:-/usr/bin/python3}" -B ../../scripts/reference_lora.py "$@"
 }
