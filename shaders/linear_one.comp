@@ -354,9 +354,9 @@ void main() {
 		vec2 sums = vec2(0); // of x
 		if (MINS) {
 			vec4 low = a[2 * s], high = a[2 * s + 1];
-			[[unroll]] for (uint t = s + 1; t < s + TOGETHER; t++) {
-				low += a[2 * t];
-				high += a[2 * t + 1];
+			[[unroll]] for (uint t = 1; t < TOGETHER; t++) {
+				low += a[2 * (s + t)];
+				high += a[2 * (s + t) + 1];
 			}
 			sums = vec2((low.x + low.y) + (low.z + low.w), (high.x + high.y) + (high.z + high.w));
 		}
@@ -365,8 +365,9 @@ void main() {
 			uvec4 low, high;
 			BYTES(r, at_w[o], low_of(run(s)), low, high);
 			vec2 products = vec2(0);
-			[[unroll]] for (uint t = s; t < s + TOGETHER; t++) {
-				products = product(uvec2(low[place(t)], high[place(t)]), a[2 * t], a[2 * t + 1], products);
+			[[unroll]] for (uint t = 0; t < TOGETHER; t++) { // from 0, else Mesa unrolls neither this loop nor those around it
+				uint i = place(s) + t;
+				products = product(uvec2(low[i], high[i]), a[2 * (s + t)], a[2 * (s + t) + 1], products);
 			}
 			vec4 scales = SCALES(r, at_w[o], low_of(run(s)));
 			products *= scales.xy;
