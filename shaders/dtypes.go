@@ -161,7 +161,7 @@ func dtypeRows() []Variant {
 	rows("linear", linear, LinearPush{}, any, "X4")
 	rows("linear", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
-	for _, w := range fast[1:] {
+	for _, w := range slices.Concat(fast[1:], runs) {
 		all = append(all, matrixRow("linear_matrix", w, linear, LinearPush{}))
 	}
 

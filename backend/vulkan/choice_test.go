@@ -56,7 +56,7 @@ var choosing = []struct {
 	{2, true, []backend.DType{backend.F16, backend.Q4_0, backend.Q4_K}},
 	{8, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0, backend.Q4_K}},
 	{20, false, []backend.DType{backend.F16, backend.Q8_0}},
-	{512, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
+	{512, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0, backend.Q4_K}},
 }
 
 // choiceTable is the table of choices that is written.

@@ -235,7 +235,7 @@ func TestLayerDispatches(t *testing.T) {
 		case dots:
 			types = blocksOfEights()
 		case rounds:
-			types = everyKernel()[1:]
+			types = append(everyKernel()[1:], backend.Q4_K)
 		case software:
 			types = types[:3]
 		}

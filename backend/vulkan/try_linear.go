@@ -16,7 +16,8 @@ import (
 // Numbers are small integers, so that sums are exact where nothing but the product is computed.
 func tryLinear(t *trials, p *product, c *linearChoice) {
 	spec := c.pipeline(&t.b.limits, p)
-	if c.parts(&t.b.limits, p) > 1 && !p.columns {
+	split := c.parts(&t.b.limits, p) > 1
+	if split && !p.columns {
 		product := p.withoutEpilogue()
 		p = &product
 	}
@@ -39,6 +40,9 @@ func tryLinear(t *trials, p *product, c *linearChoice) {
 		q := *p
 		// The longest of one with the shortest of another.
 		q.rows, q.in, q.out = rows[i%len(rows)], ins[i%len(ins)], outs[len(outs)-1-i%len(outs)]
+		if !split && !p.columns && c.parts(&t.b.limits, &q) > 1 { // whose pipeline is another one
+			q.in = ins[0]
+		}
 		if (c.texel || c.xTexel) && powerOfTwo(q.in) {
 			q.rows = max(q.rows, 2) // see operand
 		}
