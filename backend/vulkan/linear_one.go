@@ -117,8 +117,11 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || dots && !l.FastDot {
 		return nil
 	}
-	runs := takesRuns(p.w)
-	if !runs && p.in%(2*max(4, p.w.BlockLen())) != 0 {
+	runs, unit := takesRuns(p.w), 2*max(4, p.w.BlockLen())
+	if runs {
+		unit = p.w.BlockLen()
+	}
+	if p.in%unit != 0 {
 		return nil
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
