@@ -15,7 +15,8 @@ import (
 // the rows of the table here, and include/dtypes.glsl, which go generate writes.
 //
 // A type of blocks/ defines how four elements are read, NAME_AT, and how 32 are, name_group: with that it is complete. One that
-// also defines how eight are (NAME_EIGHT and its neighbours, see q4_0.glsl) has kernels that read these.
+// also defines how eight are (NAME_EIGHT and its neighbours, see q4_0.glsl) has kernels that read these; or how runs of 32 are
+// (NAME_LOAD and its neighbours, see runs.glsl), those of one and of few rows.
 
 //go:embed include/pairs include/blocks include/activations
 var types embed.FS
@@ -23,7 +24,8 @@ var types embed.FS
 var (
 	pairs       = macros("pairs")
 	blocks      = macros("blocks")
-	eights      = slices.DeleteFunc(slices.Clone(blocks), func(t string) bool { return !strings.Contains(content("blocks", t), "#define "+t+"_EIGHT ") })
+	eights      = defining("_EIGHT ")
+	runs        = defining("_LOAD(")
 	activations = macros("activations")
 )
 
@@ -37,6 +39,11 @@ func macros(folder string) (list []string) {
 		list = append(list, strings.ToUpper(strings.TrimSuffix(path.Base(name), ".glsl")))
 	}
 	return list
+}
+
+// defining are the types of blocks that define a macro.
+func defining(macro string) []string {
+	return slices.DeleteFunc(macros("blocks"), func(t string) bool { return !strings.Contains(content("blocks", t), "#define "+t+macro) })
 }
 
 // content is the text of a type's file.
@@ -65,6 +72,7 @@ func Include() string {
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
 //	GROUP               of a type of blocks/ whose eights are not read
+//	RUN, LOAD, HALVES_APART, UNIT, MINS, OFFSET, BYTES, SCALES  of one of these whose runs are read
 //	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/ whose eights are read
 `)
 	one := func(folder, kind, macro string, functions ...string) {
@@ -80,7 +88,7 @@ func Include() string {
 				switch f {
 				case "BLOCK_AT":
 					name = macro + "_AT"
-				case "BLOCK", "TEXELS", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET": // macros
+				case "BLOCK", "TEXELS", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET", "LOAD", "HALVES_APART", "UNIT", "MINS": // macros
 					name = macro + "_" + f
 				}
 				fmt.Fprintf(&b, "#define %s%s %s\n", operand, f, name)
@@ -93,7 +101,11 @@ func Include() string {
 	}
 	for _, macro := range blocks {
 		if !slices.Contains(eights, macro) {
-			one("blocks", "BLOCKS", macro, "BLOCK_AT", "GROUP")
+			functions := []string{"BLOCK_AT", "GROUP"}
+			if slices.Contains(runs, macro) {
+				functions = append(functions, "RUN", "LOAD", "HALVES_APART", "UNIT", "MINS", "OFFSET", "BYTES", "SCALES")
+			}
+			one("blocks", "BLOCKS", macro, functions...)
 			continue
 		}
 		one("blocks", "BLOCKS", macro, "BLOCK_AT", "BLOCK", "TEXELS", "UNPACK", "EIGHT_AT", "NUMBERS", "EIGHT", "EIGHT_WORDS", "OFFSET", "FLOATS", "BYTES")
@@ -156,7 +168,7 @@ func dtypeRows() []Variant {
 	rows("linear", linear, LinearPush{}, any, "X4")
 	rows("linear", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
-	for _, w := range fast[1:] {
+	for _, w := range slices.Concat(fast[1:], runs) {
 		all = append(all, matrixRow("linear_matrix", w, linear, LinearPush{}))
 	}
 
@@ -171,7 +183,7 @@ func dtypeRows() []Variant {
 			all = append(all, row("linear_one", operands+" "+operand("CACHE_", cache)+" PLACES SUBGROUP", slices.Concat(bindings, places), LinearOnePlacesPush{}))
 		}
 	}
-	for _, w := range fast {
+	for _, w := range slices.Concat(fast, runs) {
 		one(w, linearOne)
 	}
 
@@ -193,7 +205,10 @@ func dtypeRows() []Variant {
 	rows("linear_rows", linear, LinearPush{}, fast, "X4")
 	rows("linear_rows", linear, LinearPush{}, []string{"F16 X_F16"}, "X4")
 
-	for _, w := range fast {
+	for _, w := range runs {
+		rows("linear_rows", linear, LinearPush{}, []string{w + " X4"})
+	}
+	for _, w := range slices.Concat(fast, runs) {
 		all = append(all, row("linear_rows", w+" X4 NORM SUBGROUP", linearOne, LinearNormPush{}))
 	}
 

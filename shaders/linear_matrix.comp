@@ -17,7 +17,8 @@
 // pass, the largest numbers are noted, and if one is out of range the product is computed again.
 //
 // The numbers of quantised weights are small integers, exact in f16. A slice is as long as a
-// block, so its sums are multiplied with the scales of the blocks, in f32.
+// block, so its sums are multiplied with the scales of the blocks, in f32. Of types that are read in runs a slice is a run (see runs.glsl),
+// in whose order inputs are taken: either half has scales of its own, and if numbers are added to weights, then sums of x times these to the sums.
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -27,6 +28,9 @@
 #include "dtypes.glsl"
 #define BIAS 3
 #include "linear_fours.glsl"
+#ifdef LOAD
+#include "runs.glsl"
+#endif
 
 layout(local_size_x_id = 0) in; // 64 * SIZE
 layout(constant_id = 4) const bool TRANSPOSED = false; // w is stored as [in, out]
@@ -39,7 +43,9 @@ layout(constant_id = 10) const uint SUBGROUP = 32; // lanes
 layout(constant_id = 11) const uint ACROSS = 2;
 
 layout(binding = 1) restrict readonly buffer X { uvec4 x[]; };
-#ifdef BLOCKS
+#if defined(LOAD)
+layout(binding = 2) restrict readonly buffer W { UNIT w[]; };
+#elif defined(BLOCKS)
 layout(binding = 2) restrict readonly buffer W { uint w[]; };
 #else
 layout(binding = 2) restrict readonly buffer W { uvec4 w[]; };
@@ -79,7 +85,10 @@ shared float w_by[TILE];
 #define SCALED
 shared uint again;
 #endif
-#ifdef BLOCKS
+#if defined(LOAD)
+shared float scales[4 * TILE]; // of the halves of runs of w, one after the other, and what is added
+shared float x_sums[MINS ? 4 * TILE : 1]; // of the eights of a slice of x, one after the other
+#elif defined(BLOCKS)
 shared float scales[TILE]; // of the blocks of w
 #endif
 
@@ -104,9 +113,20 @@ float x_scale[2], x_largest[2];
 #else
 uvec4 next_x[2];
 #endif
+#ifdef LOAD
+RUN next_run; // of which this invocation brings an eight of either half
+uint run_part() { return gl_LocalInvocationID.x & 1u; }
+#else
 uvec4 next_w[2];
+#endif
 #ifdef SCALED_W
 float w_scale[2], w_largest[2];
+#endif
+
+#ifdef LOAD // a run may be of inputs behind end
+#define INPUT(k, end) (k)
+#else
+#define INPUT(k, end) min(k, (end - 1) & ~7u)
 #endif
 
 // fetch reads the slice from input k0 on, of inputs before end. No branch is around the loads,
@@ -114,7 +134,11 @@ float w_scale[2], w_largest[2];
 void fetch(uint k0, uint end) {
 	[[unroll]] for (uint j = 0; j < 2; j++) {
 		uint k = k0 + place(X_TRANSPOSED, j).y;
-		uint i = x_row[j] + (X_TRANSPOSED ? min(k, end - 1) * p.x_stride : min(k, (end - 1) & ~7u));
+#ifdef LOAD
+		uint y = place(X_TRANSPOSED, j).y;
+		k = low_of(min(k0, end - 1) / 32) + y / 16 * HALVES_APART + y % 16;
+#endif
+		uint i = x_row[j] + (X_TRANSPOSED ? min(k, end - 1) * p.x_stride : INPUT(k, end));
 #ifdef SCALED_X
 		next_x[2 * j] = x[i >> 2];
 		next_x[2 * j + 1] = x[(i >> 2) + 1];
@@ -122,6 +146,10 @@ void fetch(uint k0, uint end) {
 		next_x[j] = x[i >> 3];
 #endif
 	}
+#ifdef LOAD
+	uint k = low_of(min(k0, end - 1) / 32);
+	next_run = LOAD(w, w_row[0], k);
+#else
 	[[unroll]] for (uint j = 0; j < 2; j++) {
 		uint k = k0 + place(TRANSPOSED, j).y;
 #ifdef BLOCKS
@@ -132,6 +160,7 @@ void fetch(uint k0, uint end) {
 		next_w[j] = w[(w_row[j] + (TRANSPOSED ? min(k, end - 1) * p.w_stride : min(k, (end - 1) & ~7u))) >> 3];
 #endif
 	}
+#endif
 }
 
 // within is v without the inputs that are not before end, where it begins with input k. Rows
@@ -174,6 +203,13 @@ uvec2 to_f16(vec4 v) {
 }
 #endif
 
+#ifdef LOAD
+uvec4 eight_of(uvec2 bytes) {
+	vec4 low = numbers_of(bytes.x, false), high = numbers_of(bytes.y, false);
+	return uvec4(packHalf2x16(low.xy), packHalf2x16(low.zw), packHalf2x16(high.xy), packHalf2x16(high.zw));
+}
+#endif
+
 // put brings what fetch has read into shared memory.
 void put(uint k0, uint end) {
 	bool tail = k0 + DEPTH > end;
@@ -189,7 +225,28 @@ void put(uint k0, uint end) {
 			v = within(v, X_TRANSPOSED, k0 + at.y, end);
 		}
 		tiles[slot(X_TRANSPOSED, at)] = v;
+#ifdef LOAD
+		if (MINS) {
+			vec2 sum = (unpackHalf2x16(v.x) + unpackHalf2x16(v.y)) + (unpackHalf2x16(v.z) + unpackHalf2x16(v.w));
+			x_sums[at.y / 8 * TILE + at.x] = sum.x + sum.y;
+		}
+#endif
 	}
+#ifdef LOAD
+	uint k = low_of(k0 / 32), row = gl_LocalInvocationID.x / 2;
+	uvec4 low, high;
+	BYTES(next_run, w_row[0], k, low, high);
+	bvec2 second = bvec2(run_part() != 0);
+	tiles[W_TILE + slot(false, uvec2(row, 8 * run_part()))] = eight_of(mix(low.xy, low.zw, second));
+	tiles[W_TILE + slot(false, uvec2(row, 16 + 8 * run_part()))] = eight_of(mix(high.xy, high.zw, second));
+	if (run_part() == 0) {
+		vec4 s = SCALES(next_run, w_row[0], k);
+		scales[row] = s.x;
+		scales[TILE + row] = s.y;
+		scales[2 * TILE + row] = s.z;
+		scales[3 * TILE + row] = s.w;
+	}
+#else
 	[[unroll]] for (uint j = 0; j < 2; j++) {
 		uvec2 at = place(TRANSPOSED, j);
 		uvec4 v = next_w[j];
@@ -215,6 +272,7 @@ void put(uint k0, uint end) {
 #endif
 		tiles[W_TILE + slot(TRANSPOSED, at)] = v;
 	}
+#endif
 }
 
 #ifdef SCALED
@@ -278,6 +336,9 @@ void main() {
 
 	[[unroll]] for (uint j = 0; j < 2; j++) {
 		uint r = row0 + place(X_TRANSPOSED, j).x, o = out0 + place(TRANSPOSED, j).x;
+#ifdef LOAD
+		o = out0 + gl_LocalInvocationID.x / 2;
+#endif
 		x_row[j] = p.x + (X_TRANSPOSED ? min(r, (p.rows - 1) & ~7u) : min(r, p.rows - 1) * p.x_stride);
 		w_row[j] = p.w + (TRANSPOSED ? min(o, (p.out_ - 1) & ~7u) : min(o, p.out_ - 1) * p.w_stride);
 	}
@@ -304,7 +365,42 @@ void main() {
 			put(k0, end);
 			barrier();
 			fetch(k0 + DEPTH, end); // of the last slice again, behind it
-#ifdef BLOCKS
+#if defined(LOAD)
+			const uint MATRICES = DEPTH / 2 / K; // of the inputs of a half
+			[[unroll]] for (uint h = 0; h < 2; h++) {
+				coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> b[OUTS * MATRICES];
+				coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> scale[OUTS];
+				[[unroll]] for (uint j = 0; j < OUTS; j++) {
+					[[unroll]] for (uint k = 0; k < MATRICES; k++) {
+						coopMatLoad(b[j * MATRICES + k], tiles, W_TILE + slot(false, uvec2(my_out + j * N, h * 16 + k * K)), W_PITCH, W_LAYOUT);
+					}
+					coopMatLoad(scale[j], scales, h * TILE + my_out + j * N, 0, gl_CooperativeMatrixLayoutRowMajor); // each row is the same
+				}
+				[[unroll]] for (uint i = 0; i < ROWS; i++) {
+					coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> a[MATRICES];
+					[[unroll]] for (uint k = 0; k < MATRICES; k++) {
+						coopMatLoad(a[k], tiles, slot(false, uvec2(my_row + i * M, h * 16 + k * K)), X_PITCH, X_LAYOUT);
+					}
+					coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> sums, more; // each column is the same
+					if (MINS) {
+						coopMatLoad(sums, x_sums, 2 * h * TILE + my_row + i * M, 0, gl_CooperativeMatrixLayoutColumnMajor);
+						coopMatLoad(more, x_sums, (2 * h + 1) * TILE + my_row + i * M, 0, gl_CooperativeMatrixLayoutColumnMajor);
+						sums = sums + more;
+					}
+					[[unroll]] for (uint j = 0; j < OUTS; j++) {
+						coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> sum = coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>(0);
+						[[unroll]] for (uint k = 0; k < MATRICES; k++) {
+							sum = coopMatMulAdd(a[k], b[j * MATRICES + k], sum);
+						}
+						acc[i * OUTS + j] = acc[i * OUTS + j] + sum * scale[j];
+						if (MINS) {
+							coopMatLoad(more, scales, (2 + h) * TILE + my_out + j * N, 0, gl_CooperativeMatrixLayoutRowMajor);
+							acc[i * OUTS + j] = acc[i * OUTS + j] + sums * more;
+						}
+					}
+				}
+			}
+#elif defined(BLOCKS)
 			coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> b[OUTS * (DEPTH / K)];
 			coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> scale[OUTS];
 			[[unroll]] for (uint j = 0; j < OUTS; j++) {

@@ -76,6 +76,9 @@ layout(push_constant) uniform Push {
 #elif defined(X_BLOCKS)
 #define ELEMENT uint
 #define SOME uint
+#elif defined(LOAD)
+#define ELEMENT UNIT
+#define SOME vec4
 #elif defined(BLOCKS)
 #define ELEMENT uint
 #define SOME vec2
@@ -107,13 +110,20 @@ layout(binding = PLACE + 3) restrict readonly buffer Table { uint table[]; };
 #endif
 
 const uint EIGHTS = IN / 8;
-const uint STEPS = (EIGHTS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x; // eights of an invocation: at most 8
+const uint LEAST = (EIGHTS + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
+#ifdef LOAD
+const uint STEPS = LEAST <= 2 ? LEAST : (LEAST + 3) / 4 * 4;
+#else
+const uint STEPS = LEAST; // eights of an invocation: at most 8
+#endif
 
 // RAW is an eight, eight elements of w, as they lie: the s-th of an invocation, of the row that
 // begins at at, which row_at gives. load_eight reads it, and product multiplies it with those of
 // x, which LOW and HIGH read. Past the end it is the last one. inside reports whether it is not past the
 // end; whole: no invocation is past the end in step s.
-#if defined(BLOCKS)
+#if defined(LOAD)
+#include "run_eights.glsl"
+#elif defined(BLOCKS)
 const uint TOGETHER = 2 - STEPS % 2; // eights that lie side by side and have one scale
 #include "block_eights.glsl"
 #else
@@ -202,7 +212,8 @@ uint output_of(uint o) {
 float kept(float v, uint s) { return whole(s) ? v : mix(0.0, v, inside(s)); }
 vec2 kept(vec2 v, uint s) { return whole(s) ? v : mix(vec2(0), v, bvec2(inside(s))); }
 vec4 kept(vec4 v, uint s) { return whole(s) ? v : mix(vec4(0), v, bvec4(inside(s))); }
-#if defined(BLOCKS)
+#if defined(LOAD)
+#elif defined(BLOCKS)
 RAW kept(RAW v, uint s) { return RAW(v.numbers, whole(s) ? v.scale : mix(0, v.scale, inside(s))); } // the numbers are finite
 #elif defined(PAIRS)
 RAW kept(RAW v, uint s) { return whole(s) ? v : mix(uvec4(0), v, bvec4(inside(s))); }
@@ -253,11 +264,19 @@ void main() {
 		}
 	}
 #endif
+#ifdef LOAD
+	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			b[s / TOGETHER * OUTS + o] = load_run(at_w[o], s);
+		}
+	}
+#else
 	[[unroll]] for (uint s = 0; s < STEPS; s++) {
 		[[unroll]] for (uint o = 0; o < OUTS; o++) {
 			b[s * OUTS + o] = load_eight(at_w[o], s);
 		}
 	}
+#endif
 
 #ifndef X_BLOCKS
 	if (NORM == 1) { // as layernorm.comp
@@ -328,6 +347,34 @@ void main() {
 				sum = product(b[t * OUTS + o], bytes[t], sum, t);
 			}
 			acc[o] += eight_scale(first) * scale * float(sum);
+		}
+	}
+#elif defined(LOAD)
+	[[unroll]] for (uint s = 0; s < STEPS; s += TOGETHER) {
+		vec2 sums = vec2(0); // of x
+		if (MINS) {
+			vec4 low = a[2 * s], high = a[2 * s + 1];
+			[[unroll]] for (uint t = 1; t < TOGETHER; t++) {
+				low += a[2 * (s + t)];
+				high += a[2 * (s + t) + 1];
+			}
+			sums = vec2((low.x + low.y) + (low.z + low.w), (high.x + high.y) + (high.z + high.w));
+		}
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			RAW r = b[s / TOGETHER * OUTS + o];
+			uvec4 low, high;
+			BYTES(r, at_w[o], low_of(run(s)), low, high);
+			vec2 products = vec2(0);
+			[[unroll]] for (uint t = 0; t < TOGETHER; t++) { // from 0, else Mesa unrolls neither this loop nor those around it
+				uint i = place(s) + t;
+				products = product(uvec2(low[i], high[i]), a[2 * (s + t)], a[2 * (s + t) + 1], products);
+			}
+			vec4 scales = SCALES(r, at_w[o], low_of(run(s)));
+			products *= scales.xy;
+			if (MINS) {
+				products += scales.zw * sums;
+			}
+			acc[o] += kept(products.x + products.y, s);
 		}
 	}
 #elif defined(BLOCKS)

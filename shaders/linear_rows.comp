@@ -17,8 +17,12 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #endif
+#define RUNS
 #include "linear.glsl"
 #include "round.glsl"
+#ifdef LOAD
+#include "runs.glsl"
+#endif
 #ifdef DOT
 #include "dot.glsl"
 #endif
@@ -41,7 +45,21 @@ shared float partial[8 * MOST * (32 + 1)];
 shared float partial[2 * MOST * (32 + 1)];
 #endif
 
-#if defined(BLOCKS)
+#if defined(LOAD)
+RUN load_run(uint at, uint run) {
+	uint k = low_of(run); // which LOAD has many times
+	return LOAD(w, at, k);
+}
+
+vec4 x_four(uint r, uint at, uint k) {
+#ifdef NORM
+	return NORMED(r, k);
+#else
+	vec4 v = READ_X_AT(x, at, k);
+	return ROUND_X ? rounded(v) : v;
+#endif
+}
+#elif defined(BLOCKS)
 // Eights of w: eight elements that lie in EIGHT_WORDS words, which may begin in the middle of
 // one. Eight c of a row has four elements from low_of(c) on, and four more from high_of(c) on.
 #if EIGHT_WORDS > 1
@@ -125,6 +143,45 @@ void main() {
 			[[unroll]] for (uint o = 0; o < OUTS; o++) {
 				acc[r * OUTS + o] += by * scale[o] * float(dot4(b[o].x, low) + dot4(b[o].y, high));
 			}
+		}
+	}
+#elif defined(LOAD)
+	uint c = lane, runs = p.in_ / 32;
+	RUN b[2];
+	[[unroll]] for (uint o = 0; o < OUTS; o++) {
+		b[o] = load_run(at_w[o], min(c, runs - 1));
+	}
+#ifdef NORM
+	normalise(row0);
+#endif
+	while (c < runs) {
+		uint k = low_of(c);
+		vec4 scales[2];
+		uvec4 first[2], second[2]; // bytes
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			scales[o] = SCALES(b[o], at_w[o], k);
+			BYTES(b[o], at_w[o], k, first[o], second[o]);
+		}
+		[[unroll]] for (uint i = 0; i < 4; i++) {
+			vec4 low[2], high[2];
+			[[unroll]] for (uint o = 0; o < OUTS; o++) {
+				low[o] = numbers_of(first[o][i], PUT) * scales[o].x;
+				high[o] = numbers_of(second[o][i], PUT) * scales[o].y;
+				if (MINS) {
+					low[o] += scales[o].z;
+					high[o] += scales[o].w;
+				}
+			}
+			[[unroll]] for (uint r = 0; r < ROWS; r++) {
+				vec4 u = x_four(r, at_x[r], k + 4 * i), v = x_four(r, at_x[r], k + HALVES_APART + 4 * i);
+				[[unroll]] for (uint o = 0; o < OUTS; o++) {
+					acc[r * OUTS + o] += dot(u, low[o]) + dot(v, high[o]);
+				}
+			}
+		}
+		c += lanes;
+		[[unroll]] for (uint o = 0; o < OUTS; o++) {
+			b[o] = load_run(at_w[o], min(c, runs - 1));
 		}
 	}
 #elif defined(NORM) && defined(BLOCKS)

@@ -52,11 +52,11 @@ var choosing = []struct {
 	normed  bool // of more than one row: only the products with a norm, which is joined
 	weights []backend.DType
 }{
-	{1, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
-	{2, true, []backend.DType{backend.F16, backend.Q4_0}},
-	{8, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
+	{1, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0, backend.Q4_K, backend.Q6_K}},
+	{2, true, []backend.DType{backend.F16, backend.Q4_0, backend.Q4_K}},
+	{8, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0, backend.Q4_K}},
 	{20, false, []backend.DType{backend.F16, backend.Q8_0}},
-	{512, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}},
+	{512, false, []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0, backend.Q4_K}},
 }
 
 // choiceTable is the table of choices that is written.

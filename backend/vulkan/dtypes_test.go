@@ -20,6 +20,11 @@ func blocksOfEights() []backend.DType {
 	return slices.DeleteFunc(everyKernel(), func(d backend.DType) bool { return !d.Quantized() })
 }
 
+// blocksOfRuns are those of blocks that are read in runs.
+func blocksOfRuns() []backend.DType {
+	return slices.DeleteFunc(backend.QuantizedDTypes(), func(d backend.DType) bool { return !takesRuns(d) })
+}
+
 // TestDTypes holds the shaders' list of storage types to the table of dtypes, which
 // package shaders does not know.
 func TestDTypes(t *testing.T) {

@@ -148,7 +148,7 @@ type labModel struct {
 var labModels = []labModel{
 	{"gpt2", []backend.DType{backend.F16, backend.F32, backend.Q8_0, backend.Q4_0}, true, 0},
 	{"gpt2-xl", []backend.DType{backend.F16, backend.Q8_0, backend.Q4_0}, true, 0},
-	{"llama-3.2-1b", []backend.DType{backend.F16, backend.BF16, backend.Q8_0, backend.Q4_0}, false, 32000},
+	{"llama-3.2-1b", []backend.DType{backend.F16, backend.BF16, backend.Q8_0, backend.Q4_0, backend.Q4_K_M}, false, 32000},
 }
 
 // fewLayers are enough where blocks need the same pipelines.

@@ -119,8 +119,8 @@ func matrixProducts() (list []product) {
 	for _, w := range [][2]bool{{false, false}, {true, false}, {true, true}} {
 		list = append(list, product{rows: 40, in: 36, out: 40, x: backend.F16, w: backend.F16, transposed: w[0], columns: w[1], aligned: true, accumulate: w[1]})
 	}
-	for _, d := range everyKernel()[1:] {
-		list = append(list, product{rows: 40, in: 64, out: 40, x: backend.F32, w: d, rounded: true, aligned: true, residual: true})
+	for _, d := range append(everyKernel()[1:], blocksOfRuns()...) {
+		list = append(list, product{rows: 40, in: max(64, d.BlockLen()), out: 40, x: backend.F32, w: d, rounded: true, aligned: true, residual: true})
 	}
 	return list
 }

@@ -69,7 +69,7 @@ func runMore(t *testing.T) traces {
 		b = c.open(t, ts)
 		for _, d := range backend.DTypes(backend.Weights) {
 			runLinears(t, b, d, run)
-			if !d.Quantized() || takesEights(d) {
+			if !d.Quantized() || takesEights(d) || takesRuns(d) {
 				runPlaces(t, b, d, run)
 			}
 		}
@@ -155,7 +155,7 @@ func runLinears(t *testing.T, b *Backend, d backend.DType, run func(*Backend, ba
 // runPlaces rotates and stores what a product gives, in each type of caches. Several subgroups share a row of blocks.
 func runPlaces(t *testing.T, b *Backend, d backend.DType, run func(*Backend, backend.Op)) {
 	for _, x := range backend.DTypes(backend.Activations) {
-		in := 128
+		in := max(128, d.BlockLen())
 		if x.Quantized() {
 			in = 2048
 		}

@@ -259,6 +259,12 @@ func takesEights(d backend.DType) bool {
 	return ok
 }
 
+// takesRuns reports whether kernels for one row, and for few, take blocks of d in runs of 32 elements.
+func takesRuns(d backend.DType) bool {
+	_, ok := shaders.Lookup("linear_one", d.FileName()+" SUBGROUP")
+	return ok && d.Quantized() && !takesEights(d)
+}
+
 // linearWords reports whether x can be read as texels, and w as texels of whole numbers that
 // the shader unpacks.
 func linearWords(e *encoder, o *linearOp) bool {

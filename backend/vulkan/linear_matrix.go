@@ -20,7 +20,7 @@ const depth = 32
 // waysOfMatrix: tiles on cooperative matrices. The rule is the largest tile of which there
 // are enough to keep the device busy, or else the smallest.
 func waysOfMatrix(l *Limits, p *product) (list []linearChoice) {
-	if !p.aligned || !p.halves() && !p.rounded {
+	if !p.aligned || !p.halves() && !p.rounded || takesRuns(p.w) && l.Matrix[2] > 16 { // halves of runs have scales of their own
 		return nil
 	}
 	var fit []uint32
@@ -192,7 +192,7 @@ func (l *Limits) matrixFits(size, across uint32) bool {
 	tile, subgroups := 32*size, 64*size/l.MatrixSubgroup
 	along := subgroups / across
 	operands, stages := 2*tile*(depth+8)*2, along*m*tile*4
-	shared := max(operands, stages) + 2*tile*4 + 16 // and scales
+	shared := max(operands, stages) + 9*tile*4 + 16 // and scales, and sums of x
 	return along > 0 && along*across == subgroups && m*n%l.MatrixSubgroup == 0 &&
 		tile/along%m == 0 && tile/along >= m && tile/across%n == 0 && tile/across >= n &&
 		min(l.Invocations, l.WorkgroupSize[0]) >= 64*size && l.SharedMemory >= shared

@@ -91,12 +91,13 @@ func TestMatricesTaken(t *testing.T) {
 // TestMatricesRound tells which kernels a product gets that rounds x: cooperative matrices, or
 // else a dispatch for rounding and the kernels that there are without.
 func TestMatricesRound(t *testing.T) {
-	for _, d := range everyKernel()[1:] {
+	for _, d := range append(everyKernel()[1:], blocksOfRuns()...) {
 		for _, c := range []struct {
 			rows, in int
 			want     []string
 		}{
 			{40, 64, []string{"linear_matrix"}},
+			{40, 256, []string{"linear_matrix"}},
 			{40, 768, []string{"linear_matrix", "linear_sum"}}, // its inputs are shared
 			{8, 64, []string{"linear_rows"}},
 			{40, 33, []string{"linear"}},

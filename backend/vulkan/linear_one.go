@@ -49,6 +49,9 @@ const mostSteps, mostEights = 8, 32
 // oneNumbers returns how many steps of eight inputs a lane has for each of so many outputs, and
 // how many words of what it reads.
 func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
+	if takesRuns(p.w) {
+		return runNumbers(p, lanes, outs)
+	}
 	eight, beside := uint32(4), uint32(8) // words of eight elements of w, and of what goes with them: x, gamma and beta
 	switch {
 	case p.w.Quantized():
@@ -66,6 +69,21 @@ func oneNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
 	return steps, steps * (outs*eight + beside)
 }
 
+// runNumbers is oneNumbers of weights that are read in runs of four eights: see run_eights.glsl.
+func runNumbers(p *product, lanes, outs uint32) (steps, numbers uint32) {
+	run := uint32(p.w.BlockBytes()*32/p.w.BlockLen()/4 + 1) // words: of a block of 32 all
+	if p.w.BlockLen() > 32 {                                // of others the scales, and high bits that two runs share, too
+		run *= 2
+	}
+	steps = (uint32(p.in/8) + lanes - 1) / lanes
+	runs := (steps + 3) / 4
+	if steps > 2 {
+		steps = 4 * runs
+	}
+	// x, gamma and beta, which is not of both norms: see normKind.
+	return steps, runs*outs*run + steps*8*[]uint32{1, 3, 2}[p.joined.norm]
+}
+
 // leastBytes is how many bytes a lane asks for before it waits, at least.
 const leastBytes = 128
 
@@ -73,6 +91,9 @@ const leastBytes = 128
 // have one scale.
 func oneBytes(p *product, lanes, outs uint32) uint32 {
 	steps, words := oneNumbers(p, lanes, outs)
+	if takesRuns(p.w) {
+		return 4 * words
+	}
 	if p.w.Quantized() && steps%2 == 0 {
 		words -= steps / 2 * outs
 	}
@@ -86,28 +107,38 @@ func oneBytes(p *product, lanes, outs uint32) uint32 {
 // suit the device or the product. By the rule
 // a lane has steps of eight inputs for each of its outputs, in registers: 3 steps or less
 // of 4 outputs where a workgroup may be large enough, or 2 of 8. A row that is long is shared
-// by several subgroups, of as few that each lane has enough in flight. Blocks are taken in twos, which eight lanes share; activations in blocks,
-// or that become such, are multiplied with integer dot products alone.
+// by several subgroups, of as few that each lane has enough in flight. Blocks are taken in twos, which eight lanes share, or in runs of four eights, of which a
+// lane has one for each output, or two; activations in blocks, or that become such, are multiplied with integer dot products alone.
 //
 // The number of subgroups in a workgroup is a constant, so their size must be known: devices
 // that have several sizes, and cannot be asked for one, do without.
 func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 	dots := p.x.Quantized() || p.joined.blocks != backend.None
-	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || p.in%(2*max(4, p.w.BlockLen())) != 0 || dots && !l.FastDot {
+	if l.Software || !l.sumSubgroups() || !l.SubgroupShuffle || l.SubgroupVaries || !p.eights || p.columns || dots && !l.FastDot {
+		return nil
+	}
+	runs, unit := takesRuns(p.w), 2*max(4, p.w.BlockLen())
+	if runs {
+		unit = p.w.BlockLen()
+	}
+	if p.in%unit != 0 {
 		return nil
 	}
 	most := min(256, l.Invocations, l.WorkgroupSize[0])
 	least := l.SubgroupSize
-	if p.w.Quantized() {
+	if p.w.Quantized() && !runs {
 		least = max(8, least)
 	}
 	lanes, outs, wanted := least, uint32(oneOuts), uint32(oneSteps)
 	if p.out >= manyOuts {
 		outs, wanted = 2*outs, wanted*2/3
 	}
+	if runs { // whole ones, and as few outputs as fit beside them
+		wanted = 4
+	}
 	for {
 		steps, numbers := oneNumbers(p, lanes, outs)
-		if steps <= 1 || steps <= wanted && numbers <= mostNumbers(l, p) || lanes*2 > most {
+		if steps <= 1 || steps <= wanted && (runs || numbers <= mostNumbers(l, p)) || lanes*2 > most {
 			break
 		}
 		lanes *= 2
@@ -118,6 +149,9 @@ func waysOfOne(l *Limits, p *product) (list []linearChoice) {
 	}
 	for outs > 2 && !fits(lanes, outs) {
 		outs /= 2
+	}
+	for runs && !fits(lanes, outs) && lanes*2 <= most { // few registers
+		lanes *= 2
 	}
 	for oneBytes(p, lanes, outs) < leastBytes { // as of q4_0
 		if fits(lanes/2, outs) {
@@ -167,6 +201,8 @@ func fitsOne(o *linearOp, xBase, wBase uint32) bool {
 	}
 	unit := 8
 	switch {
+	case takesRuns(o.w.DType): // they begin with any half word, or as all memory of their type does
+		return true
 	case o.w.DType.Quantized():
 		return wBase%2 == 0 && (o.w.Dim(-2) == 1 || o.w.Stride(-2)/o.w.DType.BlockLen()%2 == 0)
 	case o.w.DType == backend.F32:

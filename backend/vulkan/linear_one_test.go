@@ -81,7 +81,7 @@ func (l *layer) residual(x, y backend.Tensor) backend.Tensor {
 
 // gpt2Layer is a layer of GPT-2 for so many tokens, with a cache of a dtype and perhaps a table.
 func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.Op {
-	const width, heads = 64, 4
+	const width, heads = 256, 4
 	row := cmp.Or(l.row, width)
 	x, at := l.f32(1, tokens, row), newTensor(l.t, l.b, backend.I32, 2, tokens)
 	kv, table := l.cache(cache, 2*width), backend.Tensor{}
@@ -103,7 +103,7 @@ func gpt2Layer(l *layer, tokens int, cache backend.DType, block int) []backend.O
 // llamaLayer is one of Llama, for so many tokens. The matrices of values may have another dtype
 // than those of queries and keys.
 func llamaLayer(l *layer, tokens int, cache, values backend.DType) []backend.Op {
-	const width, heads, kvHeads, size, inner = 64, 4, 2, 16, 128
+	const width, heads, kvHeads, size, inner = 256, 4, 2, 64, 512
 	const kvWidth = kvHeads * size
 	row := cmp.Or(l.row, width)
 	x, at, angles := l.f32(1, tokens, row), newTensor(l.t, l.b, backend.I32, 2, tokens), l.f32(32, size)
@@ -230,12 +230,14 @@ func TestLayerDispatches(t *testing.T) {
 		{"llama on a software driver", software, func(l *layer) []backend.Op { return llamaLayer(l, 1, backend.F32, l.w) },
 			"rmsnorm linear_lanes linear_lanes rotary store attention linear_lanes rmsnorm linear_lanes gated_activation linear_lanes"},
 	} {
-		types := []backend.DType{backend.F32, backend.F16, backend.Q8_0}
+		types := []backend.DType{backend.F32, backend.F16, backend.Q8_0, backend.Q4_K}
 		switch c.b {
 		case dots:
 			types = blocksOfEights()
 		case rounds:
-			types = everyKernel()[1:]
+			types = append(everyKernel()[1:], backend.Q4_K)
+		case software:
+			types = types[:3]
 		}
 		for _, w := range types {
 			if c.b == rounds && backend.Rounding(c.b, w) != backend.F16 {
@@ -308,6 +310,8 @@ func TestRowsOfOne(t *testing.T) {
 		{backend.BF16, 16384, 8192, 10240, 6144, [4]int{4096, 2048, 2048, 2048}},
 		{backend.Q8_0, 16384, 8192, 12288, 6144, [4]int{4096, 2048, 4096, 2048}},
 		{backend.Q4_0, 16384, 8192, 16384, 8192, [4]int{6144, 2048, 4096, 2048}},
+		{backend.Q4_K, 16384, 8192, 8192, 8192, [4]int{4096, 2048, 0, 0}},
+		{backend.Q6_K, 16384, 8192, 8192, 8192, [4]int{2048, 0, 0, 0}},
 	} {
 		normed := rotated
 		normed.norm = 2

@@ -19,7 +19,7 @@ func encodeRound(e *encoder, op *backend.Round) error {
 
 // Rounding implements [backend.Rounder]: matrix units multiply numbers in the precision of f16.
 func (b *Backend) Rounding(w backend.DType) backend.DType {
-	if b.limits.Matrix[0] > 0 && w != backend.F32 && (!w.Quantized() || takesEights(w)) {
+	if b.limits.Matrix[0] > 0 && w != backend.F32 && (!w.Quantized() || takesEights(w) || takesRuns(w)) {
 		return backend.F16
 	}
 	return backend.F32

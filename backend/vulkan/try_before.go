@@ -132,3 +132,23 @@ func (p *product) unrounded(t *trials, c *linearChoice, x []float32) (backend.Te
 	}
 	return t.operand(p.x, values, p.rows, p.in, c.pad(p.in))
 }
+
+// sizeOfX is a power of two by which values are multiplied in x, so that sums of them have as many bits as before.
+func (p *product) sizeOfX() float32 {
+	switch {
+	case p.out%2 == 1 && (p.x.Quantized() || p.joined.blocks != backend.None):
+		return 0x1p-20 // scales that are denormal in f16
+	case p.joined.cache == backend.F16 && p.joined.norm == 0 && p.activation == backend.NoActivation:
+		return 0x1p-10 // a rotation makes sums four times as large, and f16 holds them: values tells how large they are
+	}
+	return 1
+}
+
+// sizeOfW is a power of two by which values are multiplied in w: with one of two, scales are denormal in f16, where kernels leave
+// their conversion to the device.
+func (p *product) sizeOfW() float32 {
+	if p.out%2 == 1 && takesRuns(p.w) {
+		return 0x1p-18
+	}
+	return 1
+}

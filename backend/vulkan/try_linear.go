@@ -16,7 +16,8 @@ import (
 // Numbers are small integers, so that sums are exact where nothing but the product is computed.
 func tryLinear(t *trials, p *product, c *linearChoice) {
 	spec := c.pipeline(&t.b.limits, p)
-	if c.parts(&t.b.limits, p) > 1 && !p.columns {
+	split := c.parts(&t.b.limits, p) > 1
+	if split && !p.columns {
 		product := p.withoutEpilogue()
 		p = &product
 	}
@@ -39,6 +40,9 @@ func tryLinear(t *trials, p *product, c *linearChoice) {
 		q := *p
 		// The longest of one with the shortest of another.
 		q.rows, q.in, q.out = rows[i%len(rows)], ins[i%len(ins)], outs[len(outs)-1-i%len(outs)]
+		if !split && !p.columns && c.parts(&t.b.limits, &q) > 1 { // whose pipeline is another one
+			q.in = ins[0]
+		}
 		if (c.texel || c.xTexel) && powerOfTwo(q.in) {
 			q.rows = max(q.rows, 2) // see operand
 		}
@@ -111,7 +115,10 @@ func (p *product) edgesOfIn(c *linearChoice) []int {
 		round *= int(c.lanes)
 		if p.w.Quantized() {
 			round = 4 * int(c.lanes)
-			if c.source == "linear_rows" {
+			switch {
+			case c.source == "linear_rows" && takesRuns(p.w):
+				round = 32 * int(c.lanes)
+			case c.source == "linear_rows":
 				round = 8 * int(c.lanes)
 			}
 		}
@@ -175,17 +182,6 @@ func (c *linearChoice) pad(n int) int {
 	return 1 + n%2 // so that rows are an odd distance apart
 }
 
-// sizeOfX is a power of two by which values are multiplied in x, so that sums of them have as many bits as before.
-func (p *product) sizeOfX() float32 {
-	switch {
-	case p.out%2 == 1 && (p.x.Quantized() || p.joined.blocks != backend.None):
-		return 0x1p-20 // scales that are denormal in f16
-	case p.joined.cache == backend.F16 && p.joined.norm == 0 && p.activation == backend.NoActivation:
-		return 0x1p-10 // a rotation makes sums four times as large, and f16 holds them: values tells how large they are
-	}
-	return 1
-}
-
 // factors places x and w as the product has them, and what comes before it, and returns the numbers that are
 // multiplied, as [rows, in] and [out, in]. apart is how far off those of x may be, none if they are exact.
 func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float32, apart []float64) {
@@ -219,7 +215,11 @@ func (p *product) factors(t *trials, c *linearChoice) (o linearOp, x, w []float3
 	case p.joined.blocks != backend.None:
 		x, apart = p.tryInBlocks(&o, x)
 	}
-	o.w, w = place(p.w, p.out, p.transposed, p.values(t, p.out*p.in))
+	values = p.values(t, p.out*p.in)
+	for i := range values {
+		values[i] *= p.sizeOfW()
+	}
+	o.w, w = place(p.w, p.out, p.transposed, values)
 	if !p.rounded {
 		return o, x, w, apart
 	}

@@ -22,6 +22,24 @@ vec2 group_scales(uint scales, uint a, uint b, uint c, uint j) {
 	return vec2(widened_low(scales), widened_high(scales)) * vec2(s);
 }
 
+// Those of groups j and j+1, j even, of the words of a block of a K type before its numbers: two factors, and two numbers that are added.
+vec4 group_pair(uvec4 head, uint j) {
+	uvec3 at = head.yzw >> ((j & 2u) << 3);
+	uvec2 s = mix(uvec2(at.z, at.z >> 4) & 0x0f0fu | at.xy >> 2 & 0x3030u, at.xy & 0x3f3fu, bvec2(j < 4));
+	vec2 scales = unpackHalf2x16(head.x);
+	return vec4(scales.x * vec2(s.x & 0xffu, s.x >> 8), -scales.y * vec2(s.y & 0xffu, s.y >> 8));
+}
+
+// The f16 at half word h, in its word. A device may take denormals for 0: the kernel's check finds that.
+float half_at(uint word, uint h) { return unpackHalf2x16(word >> ((h & 1u) << 4)).x; }
+
+// Four words, and what they are where numbers begin in the middle of the first one, and end in the next one.
+#define FOUR_WORDS(b, i) uvec4(b[i], b[(i) + 1u], b[(i) + 2u], b[(i) + 3u])
+uvec4 halves_on(uvec4 words, uint next) { return words >> 16 | uvec4(words.yzw, next) << 16; }
+
+// The lowest four bits as the fifth bits of four bytes.
+uvec4 fifth_bits(uvec4 bits) { return ((bits & 15u) * 0x204081u & 0x01010101u) << 4; }
+
 // Numbers of ggml's table for iq4_nl and iq4_xs. Compilers make a branch of ?:, and mix selects.
 float iq4_of(uint q) {
 	bool odd = (q & 4u) != 0;

@@ -6,6 +6,7 @@
 //	PAIR, WIDEN, ROUND  of a type of pairs/, and the macro PAIRS
 //	BLOCK_AT            of a type of blocks/ or activations/, and the macro BLOCKS
 //	GROUP               of a type of blocks/ whose eights are not read
+//	RUN, LOAD, HALVES_APART, UNIT, MINS, OFFSET, BYTES, SCALES  of one of these whose runs are read
 //	BLOCK, TEXELS, UNPACK, EIGHT_AT, NUMBERS, EIGHT, EIGHT_WORDS, OFFSET, FLOATS, BYTES  of a type of blocks/ whose eights are read
 
 #if defined(BF16) || defined(X_BF16) || defined(DST_BF16) || defined(TOKENS_BF16) || defined(POSITIONS_BF16) || defined(CACHE_BF16) || defined(TO_BF16)
@@ -365,36 +366,92 @@
 #define BLOCKS
 #define BLOCK_AT Q4_K_AT
 #define GROUP q4_k_group
+#define RUN q4_k_run
+#define LOAD Q4_K_LOAD
+#define HALVES_APART Q4_K_HALVES_APART
+#define UNIT Q4_K_UNIT
+#define MINS Q4_K_MINS
+#define OFFSET Q4_K_OFFSET
+#define BYTES q4_k_bytes
+#define SCALES q4_k_scales
 #endif
 #ifdef X_Q4_K
 #define X_BLOCKS
 #define X_BLOCK_AT Q4_K_AT
 #define X_GROUP q4_k_group
+#define X_RUN q4_k_run
+#define X_LOAD Q4_K_LOAD
+#define X_HALVES_APART Q4_K_HALVES_APART
+#define X_UNIT Q4_K_UNIT
+#define X_MINS Q4_K_MINS
+#define X_OFFSET Q4_K_OFFSET
+#define X_BYTES q4_k_bytes
+#define X_SCALES q4_k_scales
 #endif
 #ifdef DST_Q4_K
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q4_K_AT
 #define DST_GROUP q4_k_group
+#define DST_RUN q4_k_run
+#define DST_LOAD Q4_K_LOAD
+#define DST_HALVES_APART Q4_K_HALVES_APART
+#define DST_UNIT Q4_K_UNIT
+#define DST_MINS Q4_K_MINS
+#define DST_OFFSET Q4_K_OFFSET
+#define DST_BYTES q4_k_bytes
+#define DST_SCALES q4_k_scales
 #endif
 #ifdef TOKENS_Q4_K
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q4_K_AT
 #define TOKENS_GROUP q4_k_group
+#define TOKENS_RUN q4_k_run
+#define TOKENS_LOAD Q4_K_LOAD
+#define TOKENS_HALVES_APART Q4_K_HALVES_APART
+#define TOKENS_UNIT Q4_K_UNIT
+#define TOKENS_MINS Q4_K_MINS
+#define TOKENS_OFFSET Q4_K_OFFSET
+#define TOKENS_BYTES q4_k_bytes
+#define TOKENS_SCALES q4_k_scales
 #endif
 #ifdef POSITIONS_Q4_K
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q4_K_AT
 #define POSITIONS_GROUP q4_k_group
+#define POSITIONS_RUN q4_k_run
+#define POSITIONS_LOAD Q4_K_LOAD
+#define POSITIONS_HALVES_APART Q4_K_HALVES_APART
+#define POSITIONS_UNIT Q4_K_UNIT
+#define POSITIONS_MINS Q4_K_MINS
+#define POSITIONS_OFFSET Q4_K_OFFSET
+#define POSITIONS_BYTES q4_k_bytes
+#define POSITIONS_SCALES q4_k_scales
 #endif
 #ifdef CACHE_Q4_K
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q4_K_AT
 #define CACHE_GROUP q4_k_group
+#define CACHE_RUN q4_k_run
+#define CACHE_LOAD Q4_K_LOAD
+#define CACHE_HALVES_APART Q4_K_HALVES_APART
+#define CACHE_UNIT Q4_K_UNIT
+#define CACHE_MINS Q4_K_MINS
+#define CACHE_OFFSET Q4_K_OFFSET
+#define CACHE_BYTES q4_k_bytes
+#define CACHE_SCALES q4_k_scales
 #endif
 #ifdef TO_Q4_K
 #define TO_BLOCKS
 #define TO_BLOCK_AT Q4_K_AT
 #define TO_GROUP q4_k_group
+#define TO_RUN q4_k_run
+#define TO_LOAD Q4_K_LOAD
+#define TO_HALVES_APART Q4_K_HALVES_APART
+#define TO_UNIT Q4_K_UNIT
+#define TO_MINS Q4_K_MINS
+#define TO_OFFSET Q4_K_OFFSET
+#define TO_BYTES q4_k_bytes
+#define TO_SCALES q4_k_scales
 #endif
 
 #if defined(Q5_0) || defined(X_Q5_0) || defined(DST_Q5_0) || defined(TOKENS_Q5_0) || defined(POSITIONS_Q5_0) || defined(CACHE_Q5_0) || defined(TO_Q5_0)
@@ -404,36 +461,92 @@
 #define BLOCKS
 #define BLOCK_AT Q5_0_AT
 #define GROUP q5_0_group
+#define RUN q5_0_run
+#define LOAD Q5_0_LOAD
+#define HALVES_APART Q5_0_HALVES_APART
+#define UNIT Q5_0_UNIT
+#define MINS Q5_0_MINS
+#define OFFSET Q5_0_OFFSET
+#define BYTES q5_0_bytes
+#define SCALES q5_0_scales
 #endif
 #ifdef X_Q5_0
 #define X_BLOCKS
 #define X_BLOCK_AT Q5_0_AT
 #define X_GROUP q5_0_group
+#define X_RUN q5_0_run
+#define X_LOAD Q5_0_LOAD
+#define X_HALVES_APART Q5_0_HALVES_APART
+#define X_UNIT Q5_0_UNIT
+#define X_MINS Q5_0_MINS
+#define X_OFFSET Q5_0_OFFSET
+#define X_BYTES q5_0_bytes
+#define X_SCALES q5_0_scales
 #endif
 #ifdef DST_Q5_0
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q5_0_AT
 #define DST_GROUP q5_0_group
+#define DST_RUN q5_0_run
+#define DST_LOAD Q5_0_LOAD
+#define DST_HALVES_APART Q5_0_HALVES_APART
+#define DST_UNIT Q5_0_UNIT
+#define DST_MINS Q5_0_MINS
+#define DST_OFFSET Q5_0_OFFSET
+#define DST_BYTES q5_0_bytes
+#define DST_SCALES q5_0_scales
 #endif
 #ifdef TOKENS_Q5_0
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q5_0_AT
 #define TOKENS_GROUP q5_0_group
+#define TOKENS_RUN q5_0_run
+#define TOKENS_LOAD Q5_0_LOAD
+#define TOKENS_HALVES_APART Q5_0_HALVES_APART
+#define TOKENS_UNIT Q5_0_UNIT
+#define TOKENS_MINS Q5_0_MINS
+#define TOKENS_OFFSET Q5_0_OFFSET
+#define TOKENS_BYTES q5_0_bytes
+#define TOKENS_SCALES q5_0_scales
 #endif
 #ifdef POSITIONS_Q5_0
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q5_0_AT
 #define POSITIONS_GROUP q5_0_group
+#define POSITIONS_RUN q5_0_run
+#define POSITIONS_LOAD Q5_0_LOAD
+#define POSITIONS_HALVES_APART Q5_0_HALVES_APART
+#define POSITIONS_UNIT Q5_0_UNIT
+#define POSITIONS_MINS Q5_0_MINS
+#define POSITIONS_OFFSET Q5_0_OFFSET
+#define POSITIONS_BYTES q5_0_bytes
+#define POSITIONS_SCALES q5_0_scales
 #endif
 #ifdef CACHE_Q5_0
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q5_0_AT
 #define CACHE_GROUP q5_0_group
+#define CACHE_RUN q5_0_run
+#define CACHE_LOAD Q5_0_LOAD
+#define CACHE_HALVES_APART Q5_0_HALVES_APART
+#define CACHE_UNIT Q5_0_UNIT
+#define CACHE_MINS Q5_0_MINS
+#define CACHE_OFFSET Q5_0_OFFSET
+#define CACHE_BYTES q5_0_bytes
+#define CACHE_SCALES q5_0_scales
 #endif
 #ifdef TO_Q5_0
 #define TO_BLOCKS
 #define TO_BLOCK_AT Q5_0_AT
 #define TO_GROUP q5_0_group
+#define TO_RUN q5_0_run
+#define TO_LOAD Q5_0_LOAD
+#define TO_HALVES_APART Q5_0_HALVES_APART
+#define TO_UNIT Q5_0_UNIT
+#define TO_MINS Q5_0_MINS
+#define TO_OFFSET Q5_0_OFFSET
+#define TO_BYTES q5_0_bytes
+#define TO_SCALES q5_0_scales
 #endif
 
 #if defined(Q5_1) || defined(X_Q5_1) || defined(DST_Q5_1) || defined(TOKENS_Q5_1) || defined(POSITIONS_Q5_1) || defined(CACHE_Q5_1) || defined(TO_Q5_1)
@@ -482,36 +595,92 @@
 #define BLOCKS
 #define BLOCK_AT Q5_K_AT
 #define GROUP q5_k_group
+#define RUN q5_k_run
+#define LOAD Q5_K_LOAD
+#define HALVES_APART Q5_K_HALVES_APART
+#define UNIT Q5_K_UNIT
+#define MINS Q5_K_MINS
+#define OFFSET Q5_K_OFFSET
+#define BYTES q5_k_bytes
+#define SCALES q5_k_scales
 #endif
 #ifdef X_Q5_K
 #define X_BLOCKS
 #define X_BLOCK_AT Q5_K_AT
 #define X_GROUP q5_k_group
+#define X_RUN q5_k_run
+#define X_LOAD Q5_K_LOAD
+#define X_HALVES_APART Q5_K_HALVES_APART
+#define X_UNIT Q5_K_UNIT
+#define X_MINS Q5_K_MINS
+#define X_OFFSET Q5_K_OFFSET
+#define X_BYTES q5_k_bytes
+#define X_SCALES q5_k_scales
 #endif
 #ifdef DST_Q5_K
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q5_K_AT
 #define DST_GROUP q5_k_group
+#define DST_RUN q5_k_run
+#define DST_LOAD Q5_K_LOAD
+#define DST_HALVES_APART Q5_K_HALVES_APART
+#define DST_UNIT Q5_K_UNIT
+#define DST_MINS Q5_K_MINS
+#define DST_OFFSET Q5_K_OFFSET
+#define DST_BYTES q5_k_bytes
+#define DST_SCALES q5_k_scales
 #endif
 #ifdef TOKENS_Q5_K
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q5_K_AT
 #define TOKENS_GROUP q5_k_group
+#define TOKENS_RUN q5_k_run
+#define TOKENS_LOAD Q5_K_LOAD
+#define TOKENS_HALVES_APART Q5_K_HALVES_APART
+#define TOKENS_UNIT Q5_K_UNIT
+#define TOKENS_MINS Q5_K_MINS
+#define TOKENS_OFFSET Q5_K_OFFSET
+#define TOKENS_BYTES q5_k_bytes
+#define TOKENS_SCALES q5_k_scales
 #endif
 #ifdef POSITIONS_Q5_K
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q5_K_AT
 #define POSITIONS_GROUP q5_k_group
+#define POSITIONS_RUN q5_k_run
+#define POSITIONS_LOAD Q5_K_LOAD
+#define POSITIONS_HALVES_APART Q5_K_HALVES_APART
+#define POSITIONS_UNIT Q5_K_UNIT
+#define POSITIONS_MINS Q5_K_MINS
+#define POSITIONS_OFFSET Q5_K_OFFSET
+#define POSITIONS_BYTES q5_k_bytes
+#define POSITIONS_SCALES q5_k_scales
 #endif
 #ifdef CACHE_Q5_K
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q5_K_AT
 #define CACHE_GROUP q5_k_group
+#define CACHE_RUN q5_k_run
+#define CACHE_LOAD Q5_K_LOAD
+#define CACHE_HALVES_APART Q5_K_HALVES_APART
+#define CACHE_UNIT Q5_K_UNIT
+#define CACHE_MINS Q5_K_MINS
+#define CACHE_OFFSET Q5_K_OFFSET
+#define CACHE_BYTES q5_k_bytes
+#define CACHE_SCALES q5_k_scales
 #endif
 #ifdef TO_Q5_K
 #define TO_BLOCKS
 #define TO_BLOCK_AT Q5_K_AT
 #define TO_GROUP q5_k_group
+#define TO_RUN q5_k_run
+#define TO_LOAD Q5_K_LOAD
+#define TO_HALVES_APART Q5_K_HALVES_APART
+#define TO_UNIT Q5_K_UNIT
+#define TO_MINS Q5_K_MINS
+#define TO_OFFSET Q5_K_OFFSET
+#define TO_BYTES q5_k_bytes
+#define TO_SCALES q5_k_scales
 #endif
 
 #if defined(Q6_K) || defined(X_Q6_K) || defined(DST_Q6_K) || defined(TOKENS_Q6_K) || defined(POSITIONS_Q6_K) || defined(CACHE_Q6_K) || defined(TO_Q6_K)
@@ -521,36 +690,92 @@
 #define BLOCKS
 #define BLOCK_AT Q6_K_AT
 #define GROUP q6_k_group
+#define RUN q6_k_run
+#define LOAD Q6_K_LOAD
+#define HALVES_APART Q6_K_HALVES_APART
+#define UNIT Q6_K_UNIT
+#define MINS Q6_K_MINS
+#define OFFSET Q6_K_OFFSET
+#define BYTES q6_k_bytes
+#define SCALES q6_k_scales
 #endif
 #ifdef X_Q6_K
 #define X_BLOCKS
 #define X_BLOCK_AT Q6_K_AT
 #define X_GROUP q6_k_group
+#define X_RUN q6_k_run
+#define X_LOAD Q6_K_LOAD
+#define X_HALVES_APART Q6_K_HALVES_APART
+#define X_UNIT Q6_K_UNIT
+#define X_MINS Q6_K_MINS
+#define X_OFFSET Q6_K_OFFSET
+#define X_BYTES q6_k_bytes
+#define X_SCALES q6_k_scales
 #endif
 #ifdef DST_Q6_K
 #define DST_BLOCKS
 #define DST_BLOCK_AT Q6_K_AT
 #define DST_GROUP q6_k_group
+#define DST_RUN q6_k_run
+#define DST_LOAD Q6_K_LOAD
+#define DST_HALVES_APART Q6_K_HALVES_APART
+#define DST_UNIT Q6_K_UNIT
+#define DST_MINS Q6_K_MINS
+#define DST_OFFSET Q6_K_OFFSET
+#define DST_BYTES q6_k_bytes
+#define DST_SCALES q6_k_scales
 #endif
 #ifdef TOKENS_Q6_K
 #define TOKENS_BLOCKS
 #define TOKENS_BLOCK_AT Q6_K_AT
 #define TOKENS_GROUP q6_k_group
+#define TOKENS_RUN q6_k_run
+#define TOKENS_LOAD Q6_K_LOAD
+#define TOKENS_HALVES_APART Q6_K_HALVES_APART
+#define TOKENS_UNIT Q6_K_UNIT
+#define TOKENS_MINS Q6_K_MINS
+#define TOKENS_OFFSET Q6_K_OFFSET
+#define TOKENS_BYTES q6_k_bytes
+#define TOKENS_SCALES q6_k_scales
 #endif
 #ifdef POSITIONS_Q6_K
 #define POSITIONS_BLOCKS
 #define POSITIONS_BLOCK_AT Q6_K_AT
 #define POSITIONS_GROUP q6_k_group
+#define POSITIONS_RUN q6_k_run
+#define POSITIONS_LOAD Q6_K_LOAD
+#define POSITIONS_HALVES_APART Q6_K_HALVES_APART
+#define POSITIONS_UNIT Q6_K_UNIT
+#define POSITIONS_MINS Q6_K_MINS
+#define POSITIONS_OFFSET Q6_K_OFFSET
+#define POSITIONS_BYTES q6_k_bytes
+#define POSITIONS_SCALES q6_k_scales
 #endif
 #ifdef CACHE_Q6_K
 #define CACHE_BLOCKS
 #define CACHE_BLOCK_AT Q6_K_AT
 #define CACHE_GROUP q6_k_group
+#define CACHE_RUN q6_k_run
+#define CACHE_LOAD Q6_K_LOAD
+#define CACHE_HALVES_APART Q6_K_HALVES_APART
+#define CACHE_UNIT Q6_K_UNIT
+#define CACHE_MINS Q6_K_MINS
+#define CACHE_OFFSET Q6_K_OFFSET
+#define CACHE_BYTES q6_k_bytes
+#define CACHE_SCALES q6_k_scales
 #endif
 #ifdef TO_Q6_K
 #define TO_BLOCKS
 #define TO_BLOCK_AT Q6_K_AT
 #define TO_GROUP q6_k_group
+#define TO_RUN q6_k_run
+#define TO_LOAD Q6_K_LOAD
+#define TO_HALVES_APART Q6_K_HALVES_APART
+#define TO_UNIT Q6_K_UNIT
+#define TO_MINS Q6_K_MINS
+#define TO_OFFSET Q6_K_OFFSET
+#define TO_BYTES q6_k_bytes
+#define TO_SCALES q6_k_scales
 #endif
 
 #if defined(Q8_0) || defined(X_Q8_0) || defined(DST_Q8_0) || defined(TOKENS_Q8_0) || defined(POSITIONS_Q8_0) || defined(CACHE_Q8_0) || defined(TO_Q8_0)

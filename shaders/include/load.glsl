@@ -8,6 +8,8 @@
 //	WORDS    (texture)  READ(b, i), of types of pairs/ that the view's format does not convert
 //	Q8_0 …   uint       READ_AT(b, at, k): elements k … k+3 of the row at at, k a multiple of 4: types of blocks/
 //
+// A shader that defines RUNS reads those types of blocks/ that have runs with LOAD instead: see runs.glsl.
+//
 // ELEMENT is the type of the buffer's array. Numbers of 16 bits are read as words
 // because not every device (SwiftShader, older GPUs) has 16-bit types.
 //
@@ -32,6 +34,9 @@ vec4 widened(uvec4 u) { return uintBitsToFloat(uvec4(WIDEN(u.x), WIDEN(u.y), WID
 #define ELEMENT uvec2
 vec4 pair4(uvec2 u) { return vec4(PAIR(u.x), PAIR(u.y)); }
 #define READ(b, i) pair4(b[(i) >> 2])
+#elif defined(RUNS) && defined(LOAD)
+#define FOURS
+#define ELEMENT UNIT
 #elif defined(BLOCKS)
 #define FOURS
 #define ELEMENT uint

@@ -23,3 +23,16 @@ Group q4_k_group(utextureBuffer w, uint at, uint k) {
 	return g;
 }
 #endif
+
+// For shaders that take runs: see runs.glsl.
+struct q4_k_run { uvec4 numbers, head; };
+#define Q4_K_HALVES_APART 32u
+#define Q4_K_UNIT uvec4
+#define Q4_K_MINS true
+#define Q4_K_OFFSET 0
+#define Q4_K_LOAD(b, at, k) q4_k_run(b[(Q4_K_BLOCK(at, k) >> 2) + 1u + (((k) & 0xc0u) >> 5) + (((k) & 16u) >> 4)], b[Q4_K_BLOCK(at, k) >> 2])
+void q4_k_bytes(q4_k_run r, uint at, uint k, out uvec4 low, out uvec4 high) {
+	low = r.numbers & 0x0f0f0f0fu;
+	high = r.numbers >> 4 & 0x0f0f0f0fu;
+}
+vec4 q4_k_scales(q4_k_run r, uint at, uint k) { return group_pair(r.head, (k >> 5) & 7u); }

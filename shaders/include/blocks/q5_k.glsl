@@ -26,3 +26,18 @@ Group q5_k_group(utextureBuffer w, uint at, uint k) {
 	return g;
 }
 #endif
+
+// For shaders that take runs: see runs.glsl.
+struct q5_k_run { uvec4 numbers, high, head; };
+#define Q5_K_HALVES_APART 32u
+#define Q5_K_UNIT uvec4
+#define Q5_K_MINS true
+#define Q5_K_OFFSET 0
+#define Q5_K_LOAD(b, at, k) q5_k_run(b[(Q5_K_BLOCK(at, k) >> 2) + 3u + (((k) & 0xc0u) >> 5) + (((k) & 16u) >> 4)], \
+	b[(Q5_K_BLOCK(at, k) >> 2) + 1u + (((k) & 16u) >> 4)], b[Q5_K_BLOCK(at, k) >> 2])
+void q5_k_bytes(q5_k_run r, uint at, uint k, out uvec4 low, out uvec4 high) {
+	uvec4 fifth = r.high >> ((k >> 5) & 7u);
+	low = r.numbers & 0x0f0f0f0fu | (fifth & 0x01010101u) << 4;
+	high = r.numbers >> 4 & 0x0f0f0f0fu | (fifth & 0x02020202u) << 3;
+}
+vec4 q5_k_scales(q5_k_run r, uint at, uint k) { return group_pair(r.head, (k >> 5) & 7u); }

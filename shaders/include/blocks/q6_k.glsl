@@ -25,3 +25,26 @@ Group q6_k_group(utextureBuffer w, uint at, uint k) {
 	return g;
 }
 #endif
+
+// For shaders that take runs: see runs.glsl. Where a block begins in the middle of a word, so do all its numbers: then each word is
+// shifted, and takes half of the next one.
+struct q6_k_run { uvec4 low, high; uvec2 next, scales; uint scale; };
+#define Q6_K_HALVES_APART 64u
+#define Q6_K_UNIT uint
+#define Q6_K_MINS false
+#define Q6_K_OFFSET 32
+#define Q6_K_LOW(at, k) ((Q6_K_BLOCK(at, k) >> 1) + (((k) & 128u) >> 3) + (((k) & 63u) >> 2))
+#define Q6_K_HIGH(at, k) ((Q6_K_BLOCK(at, k) >> 1) + 32u + (((k) & 128u) >> 4) + (((k) & 31u) >> 2))
+#define Q6_K_SCALE_BYTE(at, k) (2u * Q6_K_BLOCK(at, k) + 192u + (((k) & 255u) >> 4))
+#define Q6_K_LOAD(b, at, k) q6_k_run(FOUR_WORDS(b, Q6_K_LOW(at, k)), FOUR_WORDS(b, Q6_K_HIGH(at, k)), uvec2(b[Q6_K_LOW(at, k) + 4u], b[Q6_K_HIGH(at, k) + 4u]), \
+	uvec2(b[Q6_K_SCALE_BYTE(at, k) >> 2], b[(Q6_K_SCALE_BYTE(at, k) >> 2) + 1u]), b[(Q6_K_BLOCK(at, k) + 104u) >> 1])
+void q6_k_bytes(q6_k_run r, uint at, uint k, out uvec4 low, out uvec4 high) {
+	bvec4 odd = bvec4((Q6_K_BLOCK(at, k) & 1u) != 0);
+	uvec4 l = mix(r.low, halves_on(r.low, r.next.x), odd), h = mix(r.high, halves_on(r.high, r.next.y), odd) >> ((k & 32u) >> 4);
+	low = l & 0x0f0f0f0fu | (h & 0x03030303u) << 4;
+	high = l >> 4 & 0x0f0f0f0fu | h & 0x30303030u;
+}
+vec4 q6_k_scales(q6_k_run r, uint at, uint k) {
+	ivec2 s = ivec2(r.scales << (24u - 8u * (Q6_K_SCALE_BYTE(at, k) & 3u))) >> 24;
+	return vec4(half_at(r.scale, Q6_K_BLOCK(at, k)) * vec2(s), 0.0, 0.0);
+}
