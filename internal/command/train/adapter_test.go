@@ -75,11 +75,11 @@ func TestAdapter(t *testing.T) {
 		t.Errorf("0 times the adapter says %q, expected %q", got, want)
 	}
 
-	fails(t, exec.Command(generateBinary, "-m", newest, "hi"), 1, "this is an adapter (LoRA)", "-m", "--lora")
-	fails(t, exec.Command(generateBinary, "-m", first, "--lora", newest+"=x", "hi"), 2, "--lora=", "a number")
-	fails(t, exec.Command(generateBinary, "-m", first, "--lora=", "hi"), 2, "--lora is empty")
-	fails(t, exec.Command(generateBinary, "--lora", newest, "hi"), 1, newest, "h.0.", "another model") // of the embedded model
-	fails(t, exec.Command(convertBinary, "-m", base, "--lora", first, "-o", filepath.Join(dir, "none")), 1, "a whole model")
+	refuses(t, exec.Command(generateBinary, "-m", newest, "hi"), 1, "this is an adapter (LoRA)", "-m", "beside it")
+	refuses(t, exec.Command(generateBinary, "-m", first, "--lora", newest+"=x", "hi"), 2, "--lora=", "a number")
+	refuses(t, exec.Command(generateBinary, "-m", first, "--lora=", "hi"), 2, "--lora is empty")
+	refuses(t, exec.Command(generateBinary, "--lora", newest, "hi"), 1, newest, "h.0.", "another model") // of the embedded model
+	refuses(t, exec.Command(convertBinary, "-m", base, "--lora", first, "-o", filepath.Join(dir, "none")), 1, "a whole model")
 	if _, err := os.Stat(filepath.Join(dir, "none")); err == nil {
 		t.Error("something was written")
 	}
@@ -88,6 +88,20 @@ func TestAdapter(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails(t, exec.Command(trainBinary, "--backend=cpu", "--init=resume", "--out_dir="+parts, "--max_iters=8"), 1, base, "is not the model that the run began with")
+}
+
+// refuses expects an exit code, and why on standard error.
+func refuses(t *testing.T, cmd *exec.Cmd, code int, parts ...string) {
+	t.Helper()
+	r := run(t, cmd)
+	if r.Code != code || r.Out != "" {
+		t.Errorf("%q: exit code %d and %q, expected %d and nothing", cmd.Args, r.Code, r.Out, code)
+	}
+	for _, part := range parts {
+		if !strings.Contains(r.Stderr, part) {
+			t.Errorf("%q: %q lacks %q", cmd.Args, r.Stderr, part)
+		}
+	}
 }
 
 // TestAdapterFlags refuses what does not go together before anything is written.
