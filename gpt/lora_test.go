@@ -3,6 +3,8 @@ package gpt_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"math"
 	"path/filepath"
 	"slices"
@@ -10,12 +12,15 @@ import (
 	"testing"
 
 	"caldera/backend"
+	"caldera/backend/null"
 	"caldera/gpt"
 	"caldera/gpt/checkpoint"
+	"caldera/gpt/checkpoint/gguf"
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/model"
 	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
+	"caldera/nn"
 )
 
 // loraReferences are adapters of testdata that scripts/reference_lora.py made, and their models.
@@ -313,5 +318,133 @@ func TestLoRANew(t *testing.T) {
 		if !(last < 0.8*first) {
 			t.Errorf("%s: the loss goes from %v to %v", base, first, last)
 		}
+	}
+}
+
+// TestLoRAGGUF has an adapter in llama.cpp's format, whose rows lie as those of its Llama's do, give the
+// scores that PEFT's gives, beside either format of the base.
+func TestLoRAGGUF(t *testing.T) {
+	const name, base = "testdata/lora-llama-some", "testdata/llama-three" // 3 heads of 16 numbers
+	f, err := safetensors.Open(filepath.Join(name, "adapter_model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var tensors []gguf.Tensor
+	data := map[string][]byte{}
+	for i := range 2 {
+		for _, m := range [][2]string{{"q_proj", "attn_q"}, {"v_proj", "attn_v"}} {
+			for _, half := range []string{"A", "B"} {
+				x, _ := f.Tensor(fmt.Sprintf("base_model.model.model.layers.%d.self_attn.%s.lora_%s.weight", i, m[0], half))
+				values := gpttest.Decode(x.Data)
+				if half == "B" && m[0] == "q_proj" { // permute of convert_hf_to_gguf.py: rows 0, 8, 1, 9 … of each head
+					turned := slices.Clone(values)
+					for r := range x.Shape[0] {
+						from := r/16*16 + r%2*8 + r%16/2
+						copy(turned[r*x.Shape[1]:][:x.Shape[1]], values[from*x.Shape[1]:])
+					}
+					values = turned
+				}
+				to := gguf.Tensor{Name: fmt.Sprintf("blk.%d.%s.weight.lora_%s", i, m[1], strings.ToLower(half)), Type: gguf.TypeOf(backend.F32), Shape: x.Shape}
+				tensors = append(tensors, to)
+				data[to.Name], _ = backend.Encode(nil, backend.F32, values)
+			}
+		}
+	}
+	text := func(key, value string) gguf.KeyValue { return gguf.KeyValue{Key: key, Value: gguf.OfText(value)} }
+	write := func(kind, architecture string, alpha float32) string {
+		path := filepath.Join(t.TempDir(), "adapter.gguf")
+		metadata := []gguf.KeyValue{text("general.architecture", architecture), text("general.type", kind), text("adapter.type", "lora"), {Key: "adapter.lora.alpha", Value: gguf.OfFloat32(alpha)}}
+		if err := gguf.Write(path, metadata, tensors, func(w io.Writer, x gguf.Tensor) error {
+			_, err := w.Write(data[x.Name])
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	b := gpttest.OpenCPU(t)
+	want, texts := gpttest.Expected(t, name), gpttest.Expected(t, base)
+	path := write("adapter", "llama", 16)
+	for _, of := range []string{base, inGGUF(t, base)} {
+		m := loadAdapted(t, b, of, gpt.LoadOptions{Activations: backend.F32, Adapters: []*checkpoint.Adapter{openAdapter(t, path, 1)}})
+		gpttest.CheckNear(t, of, scoresOf(t, m, texts), want.Floats(t, "logits"), 1e-5)
+	}
+	_, err = gpt.Load(t.Context(), b, base, gpt.LoadOptions{Adapters: []*checkpoint.Adapter{openAdapter(t, write("adapter", "qwen2", 16), 1)}})
+	gpttest.WantError(t, err, "general.architecture", "qwen2", "llama", "another model")
+	_, err = checkpoint.OpenAdapter(write("model", "llama", 16))
+	gpttest.WantError(t, err, "general.type", "model", "adapter")
+}
+
+// TestLoRAQuantised trains beside weights in blocks, whose gradients PyTorch's formulas give for the numbers
+// that these stand for: they must be those beside the same numbers in f32.
+func TestLoRAQuantised(t *testing.T) {
+	const base = "testdata/gpt2-tiny" // of 64 numbers
+	blocks, plain := filepath.Join(t.TempDir(), "q8_0.gguf"), filepath.Join(t.TempDir(), "f32.gguf")
+	if err := gpttest.OpenCheckpoint(t, base).SaveGGUF(t.Context(), blocks, checkpoint.SaveOptions{DType: backend.Q8_0}); err != nil {
+		t.Fatal(err)
+	}
+	if err := gpttest.OpenCheckpoint(t, blocks).SaveGGUF(t.Context(), plain, checkpoint.SaveOptions{DType: backend.F32}); err != nil {
+		t.Fatal(err)
+	}
+	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
+		texts := gpttest.Expected(t, base)
+		var grads [2][][]float32
+		for i, path := range []string{blocks, plain} {
+			m := loadAdapted(t, b, path, gpt.LoadOptions{Train: true, Adapters: []*checkpoint.Adapter{openAdapter(t, "testdata/lora-gpt2", 1)}})
+			shape := texts.Shape("input_ids")
+			tr, err := gpt.NewTrainer(m, gpt.TrainOptions{Batch: shape[0], Time: shape[1], AdamW: reference.adamW, Clip: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := tr.Step(numbers(texts.Ints(t, "input_ids")), numbers(texts.Ints(t, "targets")), 1e-3); err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range tr.Parameters() {
+				grads[i] = append(grads[i], gpttest.Floats(t, b, p.Grad))
+			}
+			tr.Close()
+		}
+		for i := range grads[0] {
+			gpttest.CheckNear(t, fmt.Sprint("gradient ", i), grads[0][i], grads[1][i], 1e-5)
+		}
+	})
+}
+
+// TestLoRAMemory: what a trainer takes for an adapter is its gradients and two means, and nothing for weights
+// that are frozen, which are used where they lie.
+func TestLoRAMemory(t *testing.T) {
+	const base = "testdata/llama-grouped"
+	b := gpttest.OpenCPU(t)
+	start := b.InUse()
+	m := loadAdapted(t, b, base, gpt.LoadOptions{Train: true, Adapters: []*checkpoint.Adapter{openAdapter(t, "testdata/lora-llama", 1)}})
+	taken := int64(b.InUse() - start)
+	var learn int64
+	for _, w := range m.Adapted() {
+		learn += w.Elements()
+	}
+	// What parameters take, by a backend that counts.
+	counts := &null.Backend{As: b}
+	var list []nn.Parameter
+	for _, w := range m.Trained() {
+		list = append(list, nn.Parameter{Value: *w.Tensor})
+	}
+	if _, err := nn.NewParameters(counts, list...); err != nil {
+		t.Fatal(err)
+	}
+	training := counts.Allocated()
+	if most := 4*3*learn + 4*1024; training > most || training < 4*3*learn {
+		t.Errorf("training takes %d bytes beside %d numbers that learn, expected at most %d", training, learn, most)
+	}
+	if taken > 4*learn+16<<10 {
+		t.Errorf("loading takes %d bytes for %d numbers of the adapter: the weights were copied", taken, learn)
+	}
+	tr, err := gpt.NewTrainer(m, gpt.TrainOptions{Batch: 1, Time: 4, AdamW: reference.adamW, Clip: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	if n := len(tr.Parameters()); n != len(m.Adapted()) {
+		t.Errorf("%d parameters, expected %d", n, len(m.Adapted()))
 	}
 }

@@ -259,7 +259,7 @@ func TestForeignFlags(t *testing.T) {
 		"generate --model_name_or_path=/none":   "model /none",
 		"generate --no_cuda --stop_token=":      "--stop is empty",
 		"generate --fp16=true":                  "--fp16: say --dtype=f16",
-		"generate --lora x hi":                  "merge it",
+		"generate --adapter x hi":               "adapter x: no such file",
 		"generate -hf user/model hi":            "user/model is not in the cache",
 		"generate -m=/none hi":                  "model /none",
 		"generate -n=x hi":                      `"x"`,

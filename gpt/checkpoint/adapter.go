@@ -85,7 +85,7 @@ func openAdapter(path string) (*Adapter, error) {
 		}
 		return a, err
 	}
-	if slices.Contains(names, configName) {
+	if slices.Contains(names, configName) || runCheckpoint(path, names, configName) != "" {
 		return nil, fmt.Errorf("this is a whole model, not an adapter: %s", expectedAdapter)
 	}
 	return nil, errors.New(expectedAdapter)

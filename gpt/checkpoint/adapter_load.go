@@ -93,6 +93,9 @@ func (p Plan) adapt(m *model.Model, alloc func(elements int) (backend.Buffer, er
 
 // adaptPaper is adapt for a model without memory. It returns the bytes that adapters take.
 func (p Plan) adaptPaper(m *model.Model) (bytes int64) {
+	if len(p.beside) == 0 {
+		return 0
+	}
 	_ = p.adapt(m, func(n int) (backend.Buffer, error) {
 		t := null.Tensor(backend.F32, n)
 		bytes += int64(t.Size())
@@ -103,6 +106,9 @@ func (p Plan) adaptPaper(m *model.Model) (bytes int64) {
 
 // loadAdapters puts the adapters beside the weights.
 func (p Plan) loadAdapters(ctx context.Context) error {
+	if len(p.beside) == 0 {
+		return nil
+	}
 	err := p.adapt(p.m, func(n int) (backend.Buffer, error) {
 		t, err := backend.New(p.m.Backend, backend.F32, n)
 		return t.Buf, err

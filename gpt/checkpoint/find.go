@@ -280,9 +280,9 @@ func lacking(dir string, names []string) string {
 	case len(names) == 0:
 		return "the directory is empty, " + expectedModel
 	case slices.Contains(names, "adapter_config.json"):
-		return "this is an adapter (LoRA), not a whole model: give its base model with -m, and the adapter with --lora"
+		return "this is an adapter (LoRA), not a whole model: give its base model with -m, and this as an adapter beside it"
 	case runCheckpoint(dir, names, adapterConfigName) != "":
-		return "this is the folder of a training run that learned an adapter (LoRA), not a whole model: give its base model with -m, and the folder with --lora"
+		return "this is the folder of a training run that learned an adapter (LoRA), not a whole model: give its base model with -m, and this as an adapter beside it"
 	case slices.Contains(names, "snapshots") && slices.Contains(names, "refs"):
 		return "this is an entry of Hugging Face's cache: give a directory below " + filepath.Join(dir, "snapshots")
 	}

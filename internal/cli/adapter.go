@@ -44,9 +44,6 @@ func nothing() error { return nil }
 
 // adapterOf reads PATH or PATH=X. A path that exists is meant as such.
 func adapterOf(text string) (path string, scale float64, err error) {
-	if text == "" {
-		return "", 0, Usagef("--lora is empty: expected the path of an adapter")
-	}
 	at := strings.LastIndexByte(text, '=')
 	if _, err := os.Lstat(text); err == nil || at < 0 {
 		return text, 1, nil
