@@ -7,7 +7,7 @@ func Rotate(first, second, a, b, cos, sin []float32, sign float32) {
 	if fast && len(cos) >= Lanes {
 		i = len(cos) &^ (Lanes - 1)
 		n := len(cos)
-		rotateAVX2(&first[:n][0], &second[:n][0], &a[:n][0], &b[:n][0], &cos[0], &sin[:n][0], i, sign)
+		rotateFast(&first[:n][0], &second[:n][0], &a[:n][0], &b[:n][0], &cos[0], &sin[:n][0], i, sign)
 	}
 	for ; i < len(cos); i++ {
 		c, s, x, y := cos[i], sin[i]*sign, a[i], b[i]
@@ -22,7 +22,7 @@ func RotatePairs(dst, x, cos, sin []float32, sign float32) {
 	if fast && len(cos) >= Lanes/2 {
 		i = len(cos) &^ (Lanes/2 - 1)
 		n := len(cos)
-		rotatePairsAVX2(&dst[:2*n][0], &x[:2*n][0], &cos[0], &sin[:n][0], 2*i, sign)
+		rotatePairsFast(&dst[:2*n][0], &x[:2*n][0], &cos[0], &sin[:n][0], 2*i, sign)
 	}
 	for ; i < len(cos); i++ {
 		c, s, a, b := cos[i], sin[i]*sign, x[2*i], x[2*i+1]
