@@ -46,9 +46,13 @@ func Scale(x []float32, s float32) {
 // ScaleBy is dst = s·x·gamma.
 func ScaleBy(dst, x, gamma []float32, s float32) {
 	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		scaleByFast(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], i, s)
+	if wide && len(dst) >= 2*Lanes {
+		i = len(dst) &^ (2*Lanes - 1)
+		scaleByWide(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], i, s)
+	}
+	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
+		scaleByFast(&dst[i], &x[:len(dst)][i], &gamma[:len(dst)][i], n, s)
+		i += n
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = x[i] * s * gamma[i]
@@ -106,9 +110,13 @@ func Normalize(dst, x, gamma, beta []float32, mean float64, scale float32) {
 	hi := float32(mean)
 	lo := float32(mean - float64(hi))
 	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		normalizeFast(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], &beta[:len(dst)][0], i, hi, lo, scale)
+	if wide && len(dst) >= 2*Lanes {
+		i = len(dst) &^ (2*Lanes - 1)
+		normalizeWide(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], &beta[:len(dst)][0], i, hi, lo, scale)
+	}
+	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
+		normalizeFast(&dst[i], &x[:len(dst)][i], &gamma[:len(dst)][i], &beta[:len(dst)][i], n, hi, lo, scale)
+		i += n
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = (x[i]-hi-lo)*scale*gamma[i] + beta[i]

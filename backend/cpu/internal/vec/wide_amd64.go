@@ -22,6 +22,18 @@ func geluTanhBackwardWide(dx, x, dy *float32, n int)
 //go:noescape
 func swishBackwardWide(dx, x, dy *float32, n int, minus float32)
 
+//go:noescape
+func normalizeWide(dst, x, gamma, beta *float32, n int, hi, lo, scale float32)
+
+//go:noescape
+func scaleByWide(dst, x, gamma *float32, n int, s float32)
+
+//go:noescape
+func rotateWide(first, second, a, b, cos, sin *float32, n int, sign float32)
+
+//go:noescape
+func rotatePairsWide(dst, x, cos, sin *float32, n int, sign float32)
+
 // n must be a multiple of 4·Lanes.
 
 //go:noescape
