@@ -1,5 +1,5 @@
 // Package draw has the passes over all logits of a vocabulary that drawing a token on the host takes. Each is written in
-// Go, and in assembly with AVX2 and AVX-512 for amd64.
+// Go, and in assembly with AVX2 and AVX-512 for amd64 and with NEON for arm64.
 package draw
 
 import (

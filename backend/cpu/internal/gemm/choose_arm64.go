@@ -50,9 +50,3 @@ func outer8x12F32NEON(dst *float32, dstStride int, x *float32, xStride, xStep, r
 
 //go:noescape
 func outer8x4F32NEON(dst *float32, dstStride int, x *float32, xStride, xStep, rows int, w *byte, wStride, n, columns, ahead int)
-
-//go:noescape
-func widenF16NEON(dst *float32, src *byte, n int)
-
-//go:noescape
-func widenBF16NEON(dst *float32, src *byte, n int)

@@ -43,8 +43,8 @@ type Format struct {
 // Formats that kernels read where they lie.
 var (
 	F32  = Format{Numbers: 1, Bytes: 4, kind: kindF32}
-	F16  = Format{Numbers: 1, Bytes: 2, kind: kindF16, Widen: widenF16}
-	BF16 = Format{Numbers: 1, Bytes: 2, kind: kindBF16, Widen: widenBF16}
+	F16  = Format{Numbers: 1, Bytes: 2, kind: kindF16, Widen: widen(vec.FromF16)}
+	BF16 = Format{Numbers: 1, Bytes: 2, kind: kindBF16, Widen: widen(vec.FromBF16)}
 	// Blocks of 32 numbers of 8 or 4 bits and a scale in float16: ggml's q8_0 and q4_0.
 	Q8 = Format{Numbers: 32, Bytes: 34, kind: kindQ8, Widen: vec.FromQ8}
 	Q4 = Format{Numbers: 32, Bytes: 18, kind: kindQ4, Widen: vec.FromQ4}

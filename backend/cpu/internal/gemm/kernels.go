@@ -104,6 +104,11 @@ func (s *kernels) outer(kind, rows, columns int) *outerTile {
 	return nil
 }
 
+// widen is a conversion of numbers of 16 bits as [Format] has it.
+func widen(from func(dst []float32, src []uint16)) func(dst []float32, src []byte) {
+	return func(dst []float32, src []byte) { from(dst, shorts(src)) }
+}
+
 func shorts(src []byte) []uint16 {
 	return unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(src))), len(src)/2)
 }

@@ -155,21 +155,6 @@ end: \
 	MOVD rows+40(FP), R5; \
 	MOVD wStride+56(FP), R6
 
-// WIDEN converts a number of times 4 numbers.
-#define WIDEN(WIDE) \
-	MOVD dst+0(FP), R0; \
-	MOVD src+8(FP), R1; \
-	MOVD n+16(FP), R2; \
-	LSR $2, R2; \
-loop: \
-	CBZ R2, end; \
-	WIDE(R1, V0, 0); \
-	VST1.P [V0.S4], 16(R0); \
-	SUB $1, R2; \
-	B loop; \
-end: \
-	RET
-
 // func dot4F32NEON(dst *float32, dstStride int, x *float32, xStride, rows int, w *byte, wStride, n, ahead int)
 TEXT ·dot4F32NEON(SB), NOSPLIT, $0-72
 	DOT4(WIDEF32)
@@ -356,11 +341,3 @@ loop1:
 	B rows1
 end:
 	RET
-
-// func widenF16NEON(dst *float32, src *byte, n int)
-TEXT ·widenF16NEON(SB), NOSPLIT, $0-24
-	WIDEN(WIDEF16)
-
-// func widenBF16NEON(dst *float32, src *byte, n int)
-TEXT ·widenBF16NEON(SB), NOSPLIT, $0-24
-	WIDEN(WIDEBF16)

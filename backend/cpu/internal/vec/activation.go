@@ -12,10 +12,10 @@ func GELUTanh(dst, x []float32) {
 	i := 0
 	if wide && len(dst) >= 2*Lanes {
 		i = len(dst) &^ (2*Lanes - 1)
-		geluTanhAVX512(&dst[0], &x[:len(dst)][0], i)
+		geluTanhWide(&dst[0], &x[:len(dst)][0], i)
 	}
 	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
-		geluTanhAVX2(&dst[i], &x[:len(dst)][i], n)
+		geluTanhFast(&dst[i], &x[:len(dst)][i], n)
 		i += n
 	}
 	for ; i < len(dst); i++ {
@@ -29,10 +29,10 @@ func GELUTanhBackward(dx, x, dy []float32) {
 	i := 0
 	if wide && len(dx) >= 2*Lanes {
 		i = len(dx) &^ (2*Lanes - 1)
-		geluTanhBackwardAVX512(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
+		geluTanhBackwardWide(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
 	}
 	if n := (len(dx) - i) &^ (Lanes - 1); fast && n > 0 {
-		geluTanhBackwardAVX2(&dx[i], &x[:len(dx)][i], &dy[:len(dx)][i], n)
+		geluTanhBackwardFast(&dx[i], &x[:len(dx)][i], &dy[:len(dx)][i], n)
 		i += n
 	}
 	for ; i < len(dx); i++ {
@@ -73,10 +73,10 @@ func swish(dst, x []float32, scale float32) {
 	i := 0
 	if wide && len(dst) >= 2*Lanes {
 		i = len(dst) &^ (2*Lanes - 1)
-		swishAVX512(&dst[0], &x[:len(dst)][0], i, -scale)
+		swishWide(&dst[0], &x[:len(dst)][0], i, -scale)
 	}
 	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
-		swishAVX2(&dst[i], &x[:len(dst)][i], n, -scale)
+		swishFast(&dst[i], &x[:len(dst)][i], n, -scale)
 		i += n
 	}
 	for ; i < len(dst); i++ {
@@ -89,10 +89,10 @@ func swishBackward(dx, x, dy []float32, scale float32) {
 	i := 0
 	if wide && len(dx) >= 2*Lanes {
 		i = len(dx) &^ (2*Lanes - 1)
-		swishBackwardAVX512(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i, -scale)
+		swishBackwardWide(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i, -scale)
 	}
 	if n := (len(dx) - i) &^ (Lanes - 1); fast && n > 0 {
-		swishBackwardAVX2(&dx[i], &x[:len(dx)][i], &dy[:len(dx)][i], n, -scale)
+		swishBackwardFast(&dx[i], &x[:len(dx)][i], &dy[:len(dx)][i], n, -scale)
 		i += n
 	}
 	for ; i < len(dx); i++ {
@@ -112,7 +112,7 @@ func GELUErf(dst, x []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
 		i = len(dst) &^ (Lanes - 1)
-		geluErfAVX2(&dst[0], &x[:len(dst)][0], i)
+		geluErfFast(&dst[0], &x[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
 		phi, _ := normal(x[i])
@@ -125,7 +125,7 @@ func GELUErfBackward(dx, x, dy []float32) {
 	i := 0
 	if fast && len(dx) >= Lanes {
 		i = len(dx) &^ (Lanes - 1)
-		geluErfBackwardAVX2(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
+		geluErfBackwardFast(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
 	}
 	for ; i < len(dx); i++ {
 		slope, e := normal(x[i])
@@ -164,7 +164,7 @@ func ReLU(dst, x []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
 		i = len(dst) &^ (Lanes - 1)
-		reluAVX2(&dst[0], &x[:len(dst)][0], i)
+		reluFast(&dst[0], &x[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = max(x[i], 0)
@@ -176,7 +176,7 @@ func ReLUBackward(dx, x, dy []float32) {
 	i := 0
 	if fast && len(dx) >= Lanes {
 		i = len(dx) &^ (Lanes - 1)
-		reluBackwardAVX2(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
+		reluBackwardFast(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], i)
 	}
 	for ; i < len(dx); i++ {
 		slope := x[i] // NaN

@@ -20,8 +20,8 @@ CONST8(phi1, 0x3dfacf83)         // 0.122466113
 CONST8(phi0, 0x3df91e48)         // 0.121639785
 CONST8(abs, 0x7fffffff)          // all bits but the sign
 
-// func geluTanhAVX2(dst, x *float32, n int)
-TEXT ·geluTanhAVX2(SB), NOSPLIT, $0-24
+// func geluTanhFast(dst, x *float32, n int)
+TEXT ·geluTanhFast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -45,8 +45,8 @@ gelutanhloop:
 	VZEROUPPER
 	RET
 
-// func geluTanhBackwardAVX2(dx, x, dy *float32, n int)
-TEXT ·geluTanhBackwardAVX2(SB), NOSPLIT, $0-32
+// func geluTanhBackwardFast(dx, x, dy *float32, n int)
+TEXT ·geluTanhBackwardFast(SB), NOSPLIT, $0-32
 	MOVQ dx+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ dy+16(FP), DX
@@ -107,8 +107,8 @@ gelutanhbackwardloop:
 	VSUBPS Y1, Y7, Y2; \
 	VBLENDVPS Y5, Y1, Y2, Y2
 
-// func geluErfAVX2(dst, x *float32, n int)
-TEXT ·geluErfAVX2(SB), NOSPLIT, $0-24
+// func geluErfFast(dst, x *float32, n int)
+TEXT ·geluErfFast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -126,8 +126,8 @@ geluerfloop:
 	VZEROUPPER
 	RET
 
-// func geluErfBackwardAVX2(dx, x, dy *float32, n int)
-TEXT ·geluErfBackwardAVX2(SB), NOSPLIT, $0-32
+// func geluErfBackwardFast(dx, x, dy *float32, n int)
+TEXT ·geluErfBackwardFast(SB), NOSPLIT, $0-32
 	MOVQ dx+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ dy+16(FP), DX
@@ -153,8 +153,8 @@ geluerfbackwardloop:
 	VZEROUPPER
 	RET
 
-// func swishAVX2(dst, x *float32, n int, minus float32)
-TEXT ·swishAVX2(SB), NOSPLIT, $0-28
+// func swishFast(dst, x *float32, n int, minus float32)
+TEXT ·swishFast(SB), NOSPLIT, $0-28
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -175,8 +175,8 @@ swishloop:
 	VZEROUPPER
 	RET
 
-// func swishBackwardAVX2(dx, x, dy *float32, n int, minus float32)
-TEXT ·swishBackwardAVX2(SB), NOSPLIT, $0-36
+// func swishBackwardFast(dx, x, dy *float32, n int, minus float32)
+TEXT ·swishBackwardFast(SB), NOSPLIT, $0-36
 	MOVQ dx+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ dy+16(FP), DX
@@ -208,8 +208,8 @@ swishbackwardloop:
 	VZEROUPPER
 	RET
 
-// func reluAVX2(dst, x *float32, n int)
-TEXT ·reluAVX2(SB), NOSPLIT, $0-24
+// func reluFast(dst, x *float32, n int)
+TEXT ·reluFast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -225,8 +225,8 @@ reluloop:
 	VZEROUPPER
 	RET
 
-// func reluBackwardAVX2(dx, x, dy *float32, n int)
-TEXT ·reluBackwardAVX2(SB), NOSPLIT, $0-32
+// func reluBackwardFast(dx, x, dy *float32, n int)
+TEXT ·reluBackwardFast(SB), NOSPLIT, $0-32
 	MOVQ dx+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ dy+16(FP), DX

@@ -8,7 +8,7 @@ func NormalizeSums(x, dy, gamma []float32, mean float64) (squares, g, gd float64
 	i := 0
 	if fast && len(x) >= Lanes {
 		i = len(x) &^ (Lanes - 1)
-		squares, g, gd = normalizeSumsAVX2(&x[0], &dy[:len(x)][0], &gamma[:len(x)][0], i, mean)
+		squares, g, gd = normalizeSumsFast(&x[0], &dy[:len(x)][0], &gamma[:len(x)][0], i, mean)
 	}
 	for ; i < len(x); i++ {
 		d := float64(x[i]) - mean
@@ -29,7 +29,7 @@ func NormalizeBackward(dx, x, dy, gamma []float32, mean float64, scale, g, gn fl
 	i := 0
 	if fast && len(dx) >= Lanes {
 		i = len(dx) &^ (Lanes - 1)
-		normalizeBackwardAVX2(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], &gamma[:len(dx)][0], i, hi, lo, scale, g, gn)
+		normalizeBackwardFast(&dx[0], &x[:len(dx)][0], &dy[:len(dx)][0], &gamma[:len(dx)][0], i, hi, lo, scale, g, gn)
 	}
 	for ; i < len(dx); i++ {
 		n := (x[i] - hi - lo) * scale
@@ -42,7 +42,7 @@ func AddNormalized(dgamma, dbeta, x, dy []float32, mean, scale float32) {
 	i := 0
 	if fast && len(x) >= Lanes {
 		i = len(x) &^ (Lanes - 1)
-		addNormalizedAVX2(&dgamma[:len(x)][0], &dbeta[:len(x)][0], &x[0], &dy[:len(x)][0], i, mean, scale)
+		addNormalizedFast(&dgamma[:len(x)][0], &dbeta[:len(x)][0], &x[0], &dy[:len(x)][0], i, mean, scale)
 	}
 	for ; i < len(x); i++ {
 		dgamma[i] += dy[i] * ((x[i] - mean) * scale)
@@ -56,7 +56,7 @@ func SoftmaxBackward(d, p []float32, mean float32) {
 	i := 0
 	if fast && len(d) >= Lanes {
 		i = len(d) &^ (Lanes - 1)
-		softmaxBackwardAVX2(&d[0], &p[:len(d)][0], i, mean)
+		softmaxBackwardFast(&d[0], &p[:len(d)][0], i, mean)
 	}
 	for ; i < len(d); i++ {
 		d[i] = p[i] * (d[i] - mean)
@@ -80,7 +80,7 @@ func (o *AdamW) Move(w, m, v, g []float32) {
 	i := 0
 	if fast && len(w) >= Lanes {
 		i = len(w) &^ (Lanes - 1)
-		adamWAVX2(&w[0], &m[:len(w)][0], &v[:len(w)][0], &g[:len(w)][0], i, o)
+		adamWFast(&w[0], &m[:len(w)][0], &v[:len(w)][0], &g[:len(w)][0], i, o)
 	}
 	for ; i < len(w); i++ {
 		g := g[i] * o.Scale

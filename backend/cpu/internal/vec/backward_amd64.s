@@ -10,8 +10,8 @@
 	VUNPCKHPD x, x, tmp; \
 	VADDSD tmp, x, x
 
-// func normalizeSumsAVX2(x, dy, gamma *float32, n int, mean float64) (squares, grad, product float64)
-TEXT ·normalizeSumsAVX2(SB), NOSPLIT, $0-64
+// func normalizeSumsFast(x, dy, gamma *float32, n int, mean float64) (squares, grad, product float64)
+TEXT ·normalizeSumsFast(SB), NOSPLIT, $0-64
 	MOVQ x+0(FP), SI
 	MOVQ dy+8(FP), DX
 	MOVQ gamma+16(FP), R8
@@ -55,8 +55,8 @@ normalizesumsloop:
 	VZEROUPPER
 	RET
 
-// func normalizeBackwardAVX2(dx, x, dy, gamma *float32, n int, hi, lo, scale, grad, product float32)
-TEXT ·normalizeBackwardAVX2(SB), NOSPLIT, $0-60
+// func normalizeBackwardFast(dx, x, dy, gamma *float32, n int, hi, lo, scale, grad, product float32)
+TEXT ·normalizeBackwardFast(SB), NOSPLIT, $0-60
 	MOVQ dx+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ dy+16(FP), DX
@@ -85,8 +85,8 @@ normalizebackwardloop:
 	VZEROUPPER
 	RET
 
-// func addNormalizedAVX2(dgamma, dbeta, x, dy *float32, n int, mean, scale float32)
-TEXT ·addNormalizedAVX2(SB), NOSPLIT, $0-48
+// func addNormalizedFast(dgamma, dbeta, x, dy *float32, n int, mean, scale float32)
+TEXT ·addNormalizedFast(SB), NOSPLIT, $0-48
 	MOVQ dgamma+0(FP), DI
 	MOVQ dbeta+8(FP), R8
 	MOVQ x+16(FP), SI
@@ -110,8 +110,8 @@ addnormalizedloop:
 	VZEROUPPER
 	RET
 
-// func softmaxBackwardAVX2(d, p *float32, n int, mean float32)
-TEXT ·softmaxBackwardAVX2(SB), NOSPLIT, $0-28
+// func softmaxBackwardFast(d, p *float32, n int, mean float32)
+TEXT ·softmaxBackwardFast(SB), NOSPLIT, $0-28
 	MOVQ d+0(FP), DI
 	MOVQ p+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -128,8 +128,8 @@ softmaxbackwardloop:
 	VZEROUPPER
 	RET
 
-// func adamWAVX2(w, m, v, grad *float32, n int, o *AdamW)
-TEXT ·adamWAVX2(SB), NOSPLIT, $0-48
+// func adamWFast(w, m, v, grad *float32, n int, o *AdamW)
+TEXT ·adamWFast(SB), NOSPLIT, $0-48
 	MOVQ w+0(FP), DI
 	MOVQ m+8(FP), R8
 	MOVQ v+16(FP), R9

@@ -10,10 +10,10 @@ func FromBF16(dst []float32, src []uint16) {
 	i := 0
 	if wide && len(dst) >= 4*Lanes {
 		i = len(dst) &^ (4*Lanes - 1)
-		fromBF16AVX512(&dst[0], &src[:len(dst)][0], i)
+		fromBF16Wide(&dst[0], &src[:len(dst)][0], i)
 	}
 	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
-		fromBF16AVX2(&dst[i], &src[:len(dst)][i], n)
+		fromBF16Fast(&dst[i], &src[:len(dst)][i], n)
 		i += n
 	}
 	for ; i < len(dst); i++ {
@@ -26,7 +26,7 @@ func ToBF16(dst []uint16, src []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
 		i = len(dst) &^ (Lanes - 1)
-		toBF16AVX2(&dst[0], &src[:len(dst)][0], i)
+		toBF16Fast(&dst[0], &src[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = toBF16(src[i])

@@ -3,8 +3,8 @@
 
 #include "textflag.h"
 
-// func fromBF16AVX2(dst *float32, src *uint16, n int)
-TEXT ·fromBF16AVX2(SB), NOSPLIT, $0-24
+// func fromBF16Fast(dst *float32, src *uint16, n int)
+TEXT ·fromBF16Fast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -19,8 +19,8 @@ fromloop:
 	VZEROUPPER
 	RET
 
-// func fromBF16AVX512(dst *float32, src *uint16, n int)
-TEXT ·fromBF16AVX512(SB), NOSPLIT, $0-24
+// func fromBF16Wide(dst *float32, src *uint16, n int)
+TEXT ·fromBF16Wide(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -43,8 +43,8 @@ DATA rounding<>+4(SB)/4, $0x7fff
 DATA rounding<>+8(SB)/4, $0x40
 GLOBL rounding<>(SB), RODATA|NOPTR, $12
 
-// func toBF16AVX2(dst *uint16, src *float32, n int)
-TEXT ·toBF16AVX2(SB), NOSPLIT, $0-24
+// func toBF16Fast(dst *uint16, src *float32, n int)
+TEXT ·toBF16Fast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX

@@ -38,8 +38,8 @@
 	VADDPS Z20, Z2, Z2; \
 	VSCALEFPS Z1, Z2, Z0
 
-// func expAVX512(dst, x *float32, n int, shift float32) float64
-TEXT ·expAVX512(SB), NOSPLIT, $0-40
+// func expWide(dst, x *float32, n int, shift float32) float64
+TEXT ·expWide(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -79,8 +79,8 @@ GLOBL gelu3<>(SB), RODATA|NOPTR, $4
 DATA gelu9<>+0(SB)/4, $0xbe5b33b6 // 3 times that
 GLOBL gelu9<>(SB), RODATA|NOPTR, $4
 
-// func geluTanhAVX512(dst, x *float32, n int)
-TEXT ·geluTanhAVX512(SB), NOSPLIT, $0-24
+// func geluTanhWide(dst, x *float32, n int)
+TEXT ·geluTanhWide(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -103,8 +103,8 @@ gelutanh512loop:
 	VZEROUPPER
 	RET
 
-// func swishAVX512(dst, x *float32, n int, minus float32)
-TEXT ·swishAVX512(SB), NOSPLIT, $0-28
+// func swishWide(dst, x *float32, n int, minus float32)
+TEXT ·swishWide(SB), NOSPLIT, $0-28
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -124,8 +124,8 @@ swish512loop:
 	VZEROUPPER
 	RET
 
-// func geluTanhBackwardAVX512(dx, x, dy *float32, n int)
-TEXT ·geluTanhBackwardAVX512(SB), NOSPLIT, $0-32
+// func geluTanhBackwardWide(dx, x, dy *float32, n int)
+TEXT ·geluTanhBackwardWide(SB), NOSPLIT, $0-32
 	MOVQ dx+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ dy+16(FP), DX
@@ -161,8 +161,8 @@ gelutanhbackward512loop:
 	VZEROUPPER
 	RET
 
-// func swishBackwardAVX512(dx, x, dy *float32, n int, minus float32)
-TEXT ·swishBackwardAVX512(SB), NOSPLIT, $0-36
+// func swishBackwardWide(dx, x, dy *float32, n int, minus float32)
+TEXT ·swishBackwardWide(SB), NOSPLIT, $0-36
 	MOVQ dx+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ dy+16(FP), DX

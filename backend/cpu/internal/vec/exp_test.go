@@ -17,6 +17,10 @@ func TestWide(t *testing.T) {
 		88.7, 88.72284, 89, 1e30, -87.3, -87.4, -88, -100, -103, -103.97, -103.98, -104, -1e30, 1e-40, -1e-40})
 	for name, f := range map[string]func(dst, x []float32){
 		"exp": func(dst, x []float32) { Exp(dst, x, 0) }, "exp of less": func(dst, x []float32) { Exp(dst, x, 3.5) }, "gelu": GELUTanh, "silu": SiLU,
+		"normalize":           func(dst, x []float32) { Normalize(dst, x, dy, x, 0.3, 1.7) },
+		"scale by":            func(dst, x []float32) { ScaleBy(dst, x, dy, 1.7) },
+		"rotate":              func(dst, x []float32) { n := len(x) / 2; Rotate(dst[:n], dst[n:], x[:n], x[n:], dy[:n], dy[n:], -1) },
+		"rotate pairs":        func(dst, x []float32) { n := len(x) / 2; RotatePairs(dst, x, dy[:n], dy[n:], -1) },
 		"gradient of gelu":    func(dst, x []float32) { GELUTanhBackward(dst, x, dy) },
 		"gradient of silu":    func(dst, x []float32) { SiLUBackward(dst, x, dy) },
 		"gradient of sigmoid": func(dst, x []float32) { GELUSigmoidBackward(dst, x, dy) },

@@ -20,10 +20,10 @@ func FromF16(dst []float32, src []uint16) {
 	i := 0
 	if wide && len(dst) >= 4*Lanes {
 		i = len(dst) &^ (4*Lanes - 1)
-		fromF16AVX512(&dst[0], &src[:len(dst)][0], i)
+		fromF16Wide(&dst[0], &src[:len(dst)][0], i)
 	}
 	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
-		fromF16AVX2(&dst[i], &src[:len(dst)][i], n)
+		fromF16Fast(&dst[i], &src[:len(dst)][i], n)
 		i += n
 	}
 	for ; i < len(dst); i++ {
@@ -36,7 +36,7 @@ func ToF16(dst []uint16, src []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
 		i = len(dst) &^ (Lanes - 1)
-		toF16AVX2(&dst[0], &src[:len(dst)][0], i)
+		toF16Fast(&dst[0], &src[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = float16.Fromfloat32(src[i]).Bits()

@@ -2,8 +2,8 @@
 
 #include "textflag.h"
 
-// func fromF16AVX2(dst *float32, src *uint16, n int)
-TEXT ·fromF16AVX2(SB), NOSPLIT, $0-24
+// func fromF16Fast(dst *float32, src *uint16, n int)
+TEXT ·fromF16Fast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -17,8 +17,8 @@ fromloop:
 	VZEROUPPER
 	RET
 
-// func fromF16AVX512(dst *float32, src *uint16, n int)
-TEXT ·fromF16AVX512(SB), NOSPLIT, $0-24
+// func fromF16Wide(dst *float32, src *uint16, n int)
+TEXT ·fromF16Wide(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -34,8 +34,8 @@ from512loop:
 	VZEROUPPER
 	RET
 
-// func toF16AVX2(dst *uint16, src *float32, n int)
-TEXT ·toF16AVX2(SB), NOSPLIT, $0-24
+// func toF16Fast(dst *uint16, src *float32, n int)
+TEXT ·toF16Fast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ n+16(FP), CX

@@ -5,7 +5,7 @@ func Mul(dst, a, b []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
 		i = len(dst) &^ (Lanes - 1)
-		mulAVX2(&dst[0], &a[:len(dst)][0], &b[:len(dst)][0], i)
+		mulFast(&dst[0], &a[:len(dst)][0], &b[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = a[i] * b[i]
@@ -17,7 +17,7 @@ func Clip(dst, x []float32, limit float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
 		i = len(dst) &^ (Lanes - 1)
-		clipAVX2(&dst[0], &x[:len(dst)][0], i, limit)
+		clipFast(&dst[0], &x[:len(dst)][0], i, limit)
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = min(x[i], limit)
@@ -29,7 +29,7 @@ func Gate(dst, a, up []float32, limit, shift float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
 		i = len(dst) &^ (Lanes - 1)
-		gateAVX2(&dst[0], &a[:len(dst)][0], &up[:len(dst)][0], i, limit, shift)
+		gateFast(&dst[0], &a[:len(dst)][0], &up[:len(dst)][0], i, limit, shift)
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = a[i] * (max(min(up[i], limit), -limit) + shift)

@@ -3,8 +3,8 @@
 
 #include "textflag.h"
 
-// func mulAVX2(dst, a, b *float32, n int)
-TEXT ·mulAVX2(SB), NOSPLIT, $0-32
+// func mulFast(dst, a, b *float32, n int)
+TEXT ·mulFast(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), DI
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DX
@@ -20,8 +20,8 @@ mulloop:
 	VZEROUPPER
 	RET
 
-// func clipAVX2(dst, x *float32, n int, limit float32)
-TEXT ·clipAVX2(SB), NOSPLIT, $0-28
+// func clipFast(dst, x *float32, n int, limit float32)
+TEXT ·clipFast(SB), NOSPLIT, $0-28
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -37,8 +37,8 @@ cliploop:
 	VZEROUPPER
 	RET
 
-// func gateAVX2(dst, a, up *float32, n int, limit, shift float32)
-TEXT ·gateAVX2(SB), NOSPLIT, $0-40
+// func gateFast(dst, a, up *float32, n int, limit, shift float32)
+TEXT ·gateFast(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ a+8(FP), SI
 	MOVQ up+16(FP), DX

@@ -18,10 +18,10 @@ func FromQ8(dst []float32, src []byte) {
 	src = src[:n*q8Bytes]
 	switch {
 	case wide && n > 0:
-		fromQ8AVX512(&dst[0], &src[0], n)
+		fromQ8Wide(&dst[0], &src[0], n)
 		return
 	case fast && n > 0:
-		fromQ8AVX2(&dst[0], &src[0], n)
+		fromQ8Fast(&dst[0], &src[0], n)
 		return
 	}
 	for b := range n {
@@ -38,10 +38,10 @@ func FromQ4(dst []float32, src []byte) {
 	src = src[:n*q4Bytes]
 	switch {
 	case wide && n > 0:
-		fromQ4AVX512(&dst[0], &src[0], n)
+		fromQ4Wide(&dst[0], &src[0], n)
 		return
 	case fast && n > 0:
-		fromQ4AVX2(&dst[0], &src[0], n)
+		fromQ4Fast(&dst[0], &src[0], n)
 		return
 	}
 	for b := range n {

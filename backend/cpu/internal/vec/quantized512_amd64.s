@@ -37,8 +37,8 @@ GLOBL values<>(SB), RODATA|NOPTR, $64
 	VMOVUPS Z6, 64(DI); \
 	ADDQ $128, DI
 
-// func fromQ8AVX512(dst *float32, src *byte, blocks int)
-TEXT ·fromQ8AVX512(SB), NOSPLIT, $0-24
+// func fromQ8Wide(dst *float32, src *byte, blocks int)
+TEXT ·fromQ8Wide(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ blocks+16(FP), CX
@@ -55,8 +55,8 @@ from8:
 	VZEROUPPER
 	RET
 
-// func fromQ4AVX512(dst *float32, src *byte, blocks int)
-TEXT ·fromQ4AVX512(SB), NOSPLIT, $0-24
+// func fromQ4Wide(dst *float32, src *byte, blocks int)
+TEXT ·fromQ4Wide(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ blocks+16(FP), CX

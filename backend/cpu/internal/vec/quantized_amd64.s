@@ -57,8 +57,8 @@ GLOBL eights<>(SB), RODATA|NOPTR, $16
 	VMOVUPS Y7, 96(DI); \
 	ADDQ $128, DI
 
-// func fromQ8AVX2(dst *float32, src *byte, blocks int)
-TEXT ·fromQ8AVX2(SB), NOSPLIT, $0-24
+// func fromQ8Fast(dst *float32, src *byte, blocks int)
+TEXT ·fromQ8Fast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ blocks+16(FP), CX
@@ -72,8 +72,8 @@ from8:
 	VZEROUPPER
 	RET
 
-// func fromQ4AVX2(dst *float32, src *byte, blocks int)
-TEXT ·fromQ4AVX2(SB), NOSPLIT, $0-24
+// func fromQ4Fast(dst *float32, src *byte, blocks int)
+TEXT ·fromQ4Fast(SB), NOSPLIT, $0-24
 	MOVQ dst+0(FP), DI
 	MOVQ src+8(FP), SI
 	MOVQ blocks+16(FP), CX

@@ -3,8 +3,8 @@
 
 #include "textflag.h"
 
-// func rotateAVX2(first, second, a, b, cos, sin *float32, n int, sign float32)
-TEXT ·rotateAVX2(SB), NOSPLIT, $0-60
+// func rotateFast(first, second, a, b, cos, sin *float32, n int, sign float32)
+TEXT ·rotateFast(SB), NOSPLIT, $0-60
 	MOVQ first+0(FP), DI
 	MOVQ second+8(FP), SI
 	MOVQ a+16(FP), R8
@@ -31,8 +31,8 @@ rotateloop:
 	VZEROUPPER
 	RET
 
-// func rotatePairsAVX2(dst, x, cos, sin *float32, n int, sign float32)
-TEXT ·rotatePairsAVX2(SB), NOSPLIT, $0-44
+// func rotatePairsFast(dst, x, cos, sin *float32, n int, sign float32)
+TEXT ·rotatePairsFast(SB), NOSPLIT, $0-44
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ cos+16(FP), R10

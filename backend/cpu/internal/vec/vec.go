@@ -2,10 +2,12 @@
 // activations, sums in float64, conversions, and products with other dtypes.
 //
 // Each function is written in Go, close to its formula. On amd64 with AVX2, FMA and
-// F16C (CPUs since 2013 to 2015) assembly of the same algorithm does all but the last
-// few elements, 3 to 10 times faster. To add a function, add the Go version, its
-// declaration in vec_amd64.go, its assembly in a .s file, and both in the tables of
-// vec_test.go.
+// F16C (CPUs since 2013 to 2015), and on arm64, which has NEON, assembly of the same
+// algorithm does all but the last few elements, on amd64 3 to 10 times faster. Where
+// fast is set, the function whose name ends in Fast serves; where wide is set, AVX-512
+// comes first, in one that ends in Wide. To add a function, add the Go version, its
+// declaration in vec_asm.go and vec_other.go, its assembly for both processors, and its
+// test in vec_test.go.
 //
 // All vectors of a call must be as long as dst, or as x if nothing is written. dst may
 // be x.
@@ -22,7 +24,7 @@ func Add(dst, a, b []float32) {
 	i := 0
 	if fast && len(dst) >= Lanes {
 		i = len(dst) &^ (Lanes - 1)
-		addAVX2(&dst[0], &a[:len(dst)][0], &b[:len(dst)][0], i)
+		addFast(&dst[0], &a[:len(dst)][0], &b[:len(dst)][0], i)
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = a[i] + b[i]
@@ -34,7 +36,7 @@ func Scale(x []float32, s float32) {
 	i := 0
 	if fast && len(x) >= Lanes {
 		i = len(x) &^ (Lanes - 1)
-		scaleAVX2(&x[0], i, s)
+		scaleFast(&x[0], i, s)
 	}
 	for ; i < len(x); i++ {
 		x[i] *= s
@@ -44,9 +46,13 @@ func Scale(x []float32, s float32) {
 // ScaleBy is dst = s·x·gamma.
 func ScaleBy(dst, x, gamma []float32, s float32) {
 	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		scaleByAVX2(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], i, s)
+	if wide && len(dst) >= 2*Lanes {
+		i = len(dst) &^ (2*Lanes - 1)
+		scaleByWide(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], i, s)
+	}
+	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
+		scaleByFast(&dst[i], &x[:len(dst)][i], &gamma[:len(dst)][i], n, s)
+		i += n
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = x[i] * s * gamma[i]
@@ -59,7 +65,7 @@ func Max(x []float32) float32 {
 	i := 0
 	if fast && len(x) >= Lanes {
 		i = len(x) &^ (Lanes - 1)
-		largest = maxAVX2(&x[0], i)
+		largest = maxFast(&x[0], i)
 	}
 	for ; i < len(x); i++ {
 		if x[i] > largest {
@@ -75,7 +81,7 @@ func Sum(x []float32) float64 {
 	i := 0
 	if fast && len(x) >= Lanes {
 		i = len(x) &^ (Lanes - 1)
-		sum = sumAVX2(&x[0], i)
+		sum = sumFast(&x[0], i)
 	}
 	for ; i < len(x); i++ {
 		sum += float64(x[i])
@@ -89,7 +95,7 @@ func SumSquares(x []float32, mean float64) float64 {
 	i := 0
 	if fast && len(x) >= Lanes {
 		i = len(x) &^ (Lanes - 1)
-		sum = sumSquaresAVX2(&x[0], i, mean)
+		sum = sumSquaresFast(&x[0], i, mean)
 	}
 	for ; i < len(x); i++ {
 		d := float64(x[i]) - mean
@@ -104,9 +110,13 @@ func Normalize(dst, x, gamma, beta []float32, mean float64, scale float32) {
 	hi := float32(mean)
 	lo := float32(mean - float64(hi))
 	i := 0
-	if fast && len(dst) >= Lanes {
-		i = len(dst) &^ (Lanes - 1)
-		normalizeAVX2(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], &beta[:len(dst)][0], i, hi, lo, scale)
+	if wide && len(dst) >= 2*Lanes {
+		i = len(dst) &^ (2*Lanes - 1)
+		normalizeWide(&dst[0], &x[:len(dst)][0], &gamma[:len(dst)][0], &beta[:len(dst)][0], i, hi, lo, scale)
+	}
+	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
+		normalizeFast(&dst[i], &x[:len(dst)][i], &gamma[:len(dst)][i], &beta[:len(dst)][i], n, hi, lo, scale)
+		i += n
 	}
 	for ; i < len(dst); i++ {
 		dst[i] = (x[i]-hi-lo)*scale*gamma[i] + beta[i]
@@ -118,7 +128,7 @@ func Dot(w, x []float32) (sum float32) {
 	i := 0
 	if fast && len(x) >= Lanes {
 		i = len(x) &^ (Lanes - 1)
-		sum = dotAVX2(&w[:len(x)][0], &x[0], i)
+		sum = dotFast(&w[:len(x)][0], &x[0], i)
 	}
 	for ; i < len(x); i++ {
 		sum += w[i] * x[i]
@@ -131,10 +141,10 @@ func Exp(dst, x []float32, shift float32) (sum float64) {
 	i := 0
 	if wide && len(dst) >= 2*Lanes {
 		i = len(dst) &^ (2*Lanes - 1)
-		sum = expAVX512(&dst[0], &x[:len(dst)][0], i, shift)
+		sum = expWide(&dst[0], &x[:len(dst)][0], i, shift)
 	}
 	if n := (len(dst) - i) &^ (Lanes - 1); fast && n > 0 {
-		sum += expAVX2(&dst[i], &x[:len(dst)][i], n, shift)
+		sum += expFast(&dst[i], &x[:len(dst)][i], n, shift)
 		i += n
 	}
 	for ; i < len(dst); i++ {
@@ -150,7 +160,7 @@ func SoftCap(x []float32, limit float32) {
 	i := 0
 	if fast && len(x) >= Lanes {
 		i = len(x) &^ (Lanes - 1)
-		softCapAVX2(&x[0], i, limit)
+		softCapFast(&x[0], i, limit)
 	}
 	for ; i < len(x); i++ {
 		e := expMinus1(2 * (x[i] / limit))

@@ -19,8 +19,8 @@ CONST8(least, 0xc1900000)    // -18
 	VUNPCKHPD X10, X10, X11; \
 	VADDSD X11, X10, X10
 
-// func expAVX2(dst, x *float32, n int, shift float32) float64
-TEXT ·expAVX2(SB), NOSPLIT, $0-40
+// func expFast(dst, x *float32, n int, shift float32) float64
+TEXT ·expFast(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ n+16(FP), CX
@@ -47,8 +47,8 @@ exploop:
 	VZEROUPPER
 	RET
 
-// func softCapAVX2(x *float32, n int, limit float32)
-TEXT ·softCapAVX2(SB), NOSPLIT, $0-20
+// func softCapFast(x *float32, n int, limit float32)
+TEXT ·softCapFast(SB), NOSPLIT, $0-20
 	MOVQ x+0(FP), DI
 	MOVQ n+8(FP), CX
 	VBROADCASTSS limit+16(FP), Y12
@@ -77,8 +77,8 @@ softcaploop:
 	VZEROUPPER
 	RET
 
-// func addAVX2(dst, a, b *float32, n int)
-TEXT ·addAVX2(SB), NOSPLIT, $0-32
+// func addFast(dst, a, b *float32, n int)
+TEXT ·addFast(SB), NOSPLIT, $0-32
 	MOVQ dst+0(FP), DI
 	MOVQ a+8(FP), SI
 	MOVQ b+16(FP), DX
@@ -95,8 +95,8 @@ addloop:
 	VZEROUPPER
 	RET
 
-// func scaleAVX2(x *float32, n int, s float32)
-TEXT ·scaleAVX2(SB), NOSPLIT, $0-20
+// func scaleFast(x *float32, n int, s float32)
+TEXT ·scaleFast(SB), NOSPLIT, $0-20
 	MOVQ x+0(FP), DI
 	MOVQ n+8(FP), CX
 	VBROADCASTSS s+16(FP), Y1
@@ -109,8 +109,8 @@ scaleloop:
 	VZEROUPPER
 	RET
 
-// func scaleByAVX2(dst, x, gamma *float32, n int, s float32)
-TEXT ·scaleByAVX2(SB), NOSPLIT, $0-36
+// func scaleByFast(dst, x, gamma *float32, n int, s float32)
+TEXT ·scaleByFast(SB), NOSPLIT, $0-36
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ gamma+16(FP), DX
@@ -127,8 +127,8 @@ scalebyloop:
 	VZEROUPPER
 	RET
 
-// func maxAVX2(x *float32, n int) float32
-TEXT ·maxAVX2(SB), NOSPLIT, $0-20
+// func maxFast(x *float32, n int) float32
+TEXT ·maxFast(SB), NOSPLIT, $0-20
 	MOVQ x+0(FP), SI
 	MOVQ n+8(FP), CX
 	VMOVUPS minusinf<>(SB), Y0
@@ -148,8 +148,8 @@ maxloop:
 	VZEROUPPER
 	RET
 
-// func sumAVX2(x *float32, n int) float64
-TEXT ·sumAVX2(SB), NOSPLIT, $0-24
+// func sumFast(x *float32, n int) float64
+TEXT ·sumFast(SB), NOSPLIT, $0-24
 	MOVQ x+0(FP), SI
 	MOVQ n+8(FP), CX
 	VXORPD Y8, Y8, Y8
@@ -185,8 +185,8 @@ sumdone:
 	VZEROUPPER
 	RET
 
-// func sumSquaresAVX2(x *float32, n int, mean float64) float64
-TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-32
+// func sumSquaresFast(x *float32, n int, mean float64) float64
+TEXT ·sumSquaresFast(SB), NOSPLIT, $0-32
 	MOVQ x+0(FP), SI
 	MOVQ n+8(FP), CX
 	VBROADCASTSD mean+16(FP), Y12
@@ -229,8 +229,8 @@ squaresdone:
 	VZEROUPPER
 	RET
 
-// func normalizeAVX2(dst, x, gamma, beta *float32, n int, hi, lo, scale float32)
-TEXT ·normalizeAVX2(SB), NOSPLIT, $0-52
+// func normalizeFast(dst, x, gamma, beta *float32, n int, hi, lo, scale float32)
+TEXT ·normalizeFast(SB), NOSPLIT, $0-52
 	MOVQ dst+0(FP), DI
 	MOVQ x+8(FP), SI
 	MOVQ gamma+16(FP), R8
@@ -254,8 +254,8 @@ normalizeloop:
 	VZEROUPPER
 	RET
 
-// func dotAVX2(w, x *float32, n int) float32
-TEXT ·dotAVX2(SB), NOSPLIT, $0-28
+// func dotFast(w, x *float32, n int) float32
+TEXT ·dotFast(SB), NOSPLIT, $0-28
 	MOVQ w+0(FP), SI
 	MOVQ x+8(FP), DX
 	MOVQ n+16(FP), CX

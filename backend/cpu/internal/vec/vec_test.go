@@ -5,16 +5,22 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/x448/float16"
 )
 
+// paths are the values of fast and wide that this processor has, the fastest first.
+func paths() [][2]bool {
+	return slices.Compact([][2]bool{{fast, wide}, {fast, false}, {false, false}})
+}
+
 // eachPath runs a test with the assembly, where there is one, and without.
 func eachPath(t *testing.T, f func(t *testing.T)) {
 	wasFast, wasWide := fast, wide
 	defer func() { fast, wide = wasFast, wasWide }()
-	for _, p := range [][2]bool{{wasFast, wasWide}, {wasFast, false}, {false, false}} {
+	for _, p := range paths() {
 		fast, wide = p[0], p[1]
 		t.Run(fmt.Sprintf("fast=%v,wide=%v", fast, wide), f)
 	}
@@ -130,11 +136,13 @@ func TestReductions(t *testing.T) {
 				dot += float64(w[i]) * float64(x[i])
 			}
 			near(t, "dot", float64(Dot(w, x)), dot, 1e-3*float64(n))
-			x[n/2] = float32(math.NaN())
-			if n > 1 {
+			for _, bits := range []uint32{0x7fc00000, 0x7f800001} { // a quiet NaN, and one that signals
+				nan := math.Float32frombits(bits)
+				x[n/2] = nan
 				if got := Max(x); got != got {
-					t.Errorf("max of %d with a NaN is NaN", n)
+					t.Errorf("max of %d with a NaN, %#x, is NaN", n, bits)
 				}
+				near(t, "max of NaN alone", float64(Max(slices.Repeat([]float32{nan}, n))), math.Inf(-1), 0)
 			}
 		}
 		near(t, "max of nothing", float64(Max(nil)), math.Inf(-1), 0)
@@ -300,7 +308,7 @@ func BenchmarkVec(b *testing.B) {
 	q8, q4 := quantized(n/32, 34), quantized(n/32, 18)
 	wasFast, wasWide := fast, wide
 	defer func() { fast, wide = wasFast, wasWide }()
-	for _, p := range [][2]bool{{wasFast, wasWide}, {wasFast, false}, {false, false}} {
+	for _, p := range paths() {
 		fast, wide = p[0], p[1]
 		for _, c := range []struct {
 			name string
