@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -13,14 +15,18 @@ type pack struct {
 	panel Mem
 	bases []reg.GPPhysical // of rows 0, 4, 8, …
 	s, s3 reg.Register     // bytes from a row to the next, and three times that
+
+	block       int // bytes of a block
+	asks, asked int // memory ahead is asked for in so many parts, one at each transposed
 }
 
-// begin loads the parameters and sets labels. The loop ends with next.
-func (s set) begin(name string) *pack {
+// begin loads the parameters. The loop ends with next; transposed is called so often in it.
+func (s set) begin(name string, block, transposed int) *pack {
 	TEXT(name+s.name, NOSPLIT, "func(panel, w *byte, ahead uintptr, stride, blocks int)")
 	Pragma("noescape")
 	p := s.rows()
 	p.panel.Base = Load(Param("panel"), reg.RDI)
+	p.block, p.asks = block, transposed
 	return p
 }
 
@@ -39,11 +45,14 @@ func (s set) rows() *pack {
 }
 
 // next goes on to the next block, of a group of 32.
-func (p *pack) next(blockBytes int) { p.nextOf(blockBytes, p.width()*(32+4)) }
+func (p *pack) next() { p.nextOf(p.width() * (32 + 4)) }
 
 // nextOf is next for blocks that are so many bytes in a panel.
-func (p *pack) nextOf(blockBytes, panelBytes int) {
-	p.advance(blockBytes)
+func (p *pack) nextOf(panelBytes int) {
+	if p.asked != p.asks {
+		panic(fmt.Sprintf("%d of %d parts of memory were asked for", p.asked, p.asks))
+	}
+	p.skip(p.block)
 	add(panelBytes, p.panel.Base)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
@@ -51,13 +60,7 @@ func (p *pack) nextOf(blockBytes, panelBytes int) {
 	RET()
 }
 
-// advance asks for the memory that lies ahead, as much as a block of each row, and moves addresses to the next block.
-func (p *pack) advance(blockBytes int) {
-	p.ask(blockBytes, 0, 1)
-	p.skip(blockBytes)
-}
-
-// ask asks for a part of that memory, one of so many.
+// ask asks for a part of the memory that lies ahead, one of so many, in all as much as a block of each row.
 func (p *pack) ask(blockBytes, part, parts int) {
 	lines := (p.lanes()*blockBytes + 63) / 64
 	for i := part * lines / parts; i < (part+1)*lines/parts; i++ {
@@ -91,6 +94,10 @@ func (p *pack) row(r, offset int) Mem {
 // register v on: the first has the first four bytes of each row, one after the other. Registers
 // v+4 to v+7 are overwritten.
 func (p *pack) transposed(offset, v int) {
+	if p.asked < p.asks {
+		p.ask(p.block, p.asked, p.asks)
+		p.asked++
+	}
 	for j := range 4 {
 		VMOVDQU(p.row(j, offset), x[v+4+j])
 		for lane := 1; lane < p.bits/128; lane++ {
@@ -171,7 +178,7 @@ func (p *pack) xor(a, b, dst int) {
 
 // packQ8 writes the function for q8_0: a scale, then 32 signed bytes, to which 128 is added.
 func (s set) packQ8() {
-	p := s.begin("packQ8")
+	p := s.begin("packQ8", 34, 2)
 	const flip = 15
 	p.fill(128, flip)
 	Label("block")
@@ -183,13 +190,13 @@ func (s set) packQ8() {
 		}
 	}
 	p.scales(0, 0)
-	p.next(34)
+	p.next()
 }
 
 // packQ4 writes the function for q4_0: a scale, then 16 bytes: the low four bits of each are
 // weights 0 to 15, and the high four bits the others.
 func (s set) packQ4() {
-	p := s.begin("packQ4")
+	p := s.begin("packQ4", 18, 1)
 	const mask = 15
 	p.fill(15, mask)
 	Label("block")
@@ -202,7 +209,7 @@ func (s set) packQ4() {
 		p.put(i, 4+i)
 	}
 	p.scales(0, 0)
-	p.next(18)
+	p.next()
 }
 
 // prefetch writes the function that asks for n bytes of memory, n above 0.

@@ -154,7 +154,7 @@ func (p *pack) high(v, mask, dst int) {
 
 // packQ4K writes the function for q4_k.
 func (s set) packQ4K() {
-	p := s.begin("packQ4K")
+	p := s.begin("packQ4K", 144, 9)
 	const mask = 15
 	bytes := p.width() * (32 + 8)
 	p.fill(15, mask)
@@ -171,7 +171,7 @@ func (s set) packQ4K() {
 			}
 		}
 	}
-	p.nextOf(144, 8*bytes)
+	p.nextOf(8 * bytes)
 }
 
 // orBits is dst |= bits of each byte of v, shifted left, or right, to where mask has them. Register tmp is overwritten.
@@ -190,7 +190,7 @@ func (p *pack) orBits(v, shift, mask, dst, tmp int) {
 
 // packQ5K writes the function for q5_k.
 func (s set) packQ5K() {
-	p := s.begin("packQ5K")
+	p := s.begin("packQ5K", 176, 11)
 	const mask, fifth, h, t, u = 15, 14, 8, 12, 13
 	bytes := p.width() * (32 + 8)
 	p.fill(15, mask)
@@ -214,12 +214,12 @@ func (s set) packQ5K() {
 			}
 		}
 	}
-	p.nextOf(176, 8*bytes)
+	p.nextOf(8 * bytes)
 }
 
 // packQ6K writes the function for q6_k.
 func (s set) packQ6K() {
-	p := s.begin("packQ6K")
+	p := s.begin("packQ6K", 210, 13)
 	const mask, two, h, t, u = 15, 14, 8, 12, 13
 	bytes := p.width() * (16 + 4)
 	p.fill(15, mask)
@@ -254,7 +254,7 @@ func (s set) packQ6K() {
 			}
 		}
 	}
-	p.nextOf(210, 16*bytes)
+	p.nextOf(16 * bytes)
 }
 
 // nibblesWith stores the nibbles of 16 bytes of each row, in registers 0 to 3, as group g. change is done with each four of
@@ -280,7 +280,7 @@ func (p *pack) scaleAndMinimum(bytes int) {
 
 // packQ41 writes the function for q4_1.
 func (s set) packQ41() {
-	p := s.begin("packQ41")
+	p := s.begin("packQ41", 20, 2)
 	const mask = 15
 	bytes := p.width() * (32 + 8)
 	p.fill(15, mask)
@@ -289,7 +289,7 @@ func (s set) packQ41() {
 	p.scaleAndMinimum(bytes)
 	p.transposed(4, 0)
 	p.nibblesWith(mask, 8, 0, bytes, func(int, int) {})
-	p.nextOf(20, bytes)
+	p.nextOf(bytes)
 }
 
 // fives stores the numbers of q5_0 or q5_1: nibbles of registers 0 to 3, and fifth bits in register high. Registers 14 and 13 have
@@ -314,7 +314,7 @@ func (p *pack) fiveConstants(mask int) {
 
 // packQ50 writes the function for q5_0.
 func (s set) packQ50() {
-	p := s.begin("packQ50")
+	p := s.begin("packQ50", 22, 2)
 	const mask, high = 15, 12
 	bytes := p.width() * (32 + 4)
 	p.fiveConstants(mask)
@@ -327,12 +327,12 @@ func (s set) packQ50() {
 	p.or(4, 5, high)
 	p.transposed(6, 0)
 	p.fives(mask, high, bytes)
-	p.nextOf(22, bytes)
+	p.nextOf(bytes)
 }
 
 // packQ51 writes the function for q5_1.
 func (s set) packQ51() {
-	p := s.begin("packQ51")
+	p := s.begin("packQ51", 24, 2)
 	const mask, high = 15, 12
 	bytes := p.width() * (32 + 8)
 	p.fiveConstants(mask)
@@ -342,7 +342,7 @@ func (s set) packQ51() {
 	p.scaleAndMinimum(bytes)
 	p.transposed(8, 0)
 	p.fives(mask, high, bytes)
-	p.nextOf(24, bytes)
+	p.nextOf(bytes)
 }
 
 // lookUp changes indices of a table.
@@ -360,7 +360,7 @@ func tables() {
 
 // packIQ4NL writes the function for iq4_nl.
 func (s set) packIQ4NL() {
-	p := s.begin("packIQ4NL")
+	p := s.begin("packIQ4NL", 18, 1)
 	const mask, table = 15, 14
 	bytes := p.width() * (32 + 4)
 	p.fill(15, mask)
@@ -369,12 +369,12 @@ func (s set) packIQ4NL() {
 	p.transposed(2, 0)
 	p.nibblesWith(mask, 8, 0, bytes, p.lookUp(table))
 	p.scales(0, 0)
-	p.nextOf(18, bytes)
+	p.nextOf(bytes)
 }
 
 // packIQ4XS writes the function for iq4_xs.
 func (s set) packIQ4XS() {
-	p := s.begin("packIQ4XS")
+	p := s.begin("packIQ4XS", 136, 9)
 	const mask, table, d, t, u, less = 15, 14, 4, 5, 6, 7
 	bytes := p.width() * (32 + 4)
 	p.fill(15, mask)
@@ -397,12 +397,12 @@ func (s set) packIQ4XS() {
 		p.transposed(8+16*g, 0)
 		p.nibblesWith(mask, 8, g, bytes, p.lookUp(table))
 	}
-	p.nextOf(136, 8*bytes)
+	p.nextOf(8 * bytes)
 }
 
 // packMXFP4 writes the function for mxfp4, whose scale is 2^(e-128).
 func (s set) packMXFP4() {
-	p := s.begin("packMXFP4")
+	p := s.begin("packMXFP4", 17, 2)
 	const mask, table, two, first, e, t, u = 15, 14, 13, 12, 4, 5, 6
 	bytes := p.width() * (32 + 4)
 	p.fill(15, mask)
@@ -421,5 +421,5 @@ func (s set) packMXFP4() {
 	p.putScale(t, 0, bytes, 32)
 	p.transposed(1, 0)
 	p.nibblesWith(mask, 8, 0, bytes, p.lookUp(table))
-	p.nextOf(17, bytes)
+	p.nextOf(bytes)
 }
