@@ -9,7 +9,9 @@ modeling_rope_utils.py of releases 4.57 and 5), with float64 everywhere. Matrice
   attention    num_key_value_heads divides num_attention_heads; query head h looks at key/value head
                h // (heads / kv heads); scores are divided by sqrt(head_dim), those of Gemma by
                sqrt(query_pre_attn_scalar); of Gemma 2 they become cap * tanh(score / cap)
-  window       query i of a layer of type sliding_attention sees keys j with i - j < sliding_window
+  window       query i of a layer of type sliding_attention sees keys j with i - j < sliding_window. Of Qwen 2, Qwen 3 and
+               SmolLM3 only with use_sliding_window; these are the layers from max_window_layers on of Qwen, and those
+               without positions of SmolLM3, unless layer_types says others
   QK-norm      Qwen 3 and Gemma 3: RMSNorm of each head; OLMo 2 and 3: of all heads together; before positions
   positions    elements i and i + n/2 of the first n = int(head_dim * partial_rotary_factor) of a head are a pair,
                turned by position * f[i], f[i] = theta^(-2i/n)
@@ -56,6 +58,7 @@ def flags(p):
     p.add_argument("--epsilon", type=float, default=1e-5)
     p.add_argument("--theta", type=float, default=10000.0)
     p.add_argument("--window", type=int)
+    p.add_argument("--full", type=int, default=0, help="max_window_layers of qwen2 and qwen3 with a window")
     p.add_argument("--local", type=float, default=1000.0, help="rope_local_base_freq")
     p.add_argument("--scaling", choices=["linear", "yarn", "longrope"])
     p.add_argument("--factor", type=float, default=4.0)
@@ -87,6 +90,8 @@ def sliding(a, i):
     """whether layer i has the window"""
     if a.family in (MISTRAL, PHI3):
         return a.window is not None
+    if a.family in (QWEN2, QWEN3, SMOLLM3):
+        return a.window is not None and (not positions(a, i) if a.family == SMOLLM3 else i % 2 == 0 if a.types else i >= a.full)
     every = {GEMMA2: 2, GEMMA3: 6, OLMO3: 4, OSS: 2}.get(a.family)
     return every is not None and (i + 1) % every != 0
 
@@ -345,7 +350,9 @@ def config(a):
     if a.window or a.family in (MISTRAL, PHI3):
         c["sliding_window"] = a.window
     if a.family in (QWEN2, QWEN3):
-        c.update(use_sliding_window=False, sliding_window=None, max_window_layers=a.layers)
+        c.update(use_sliding_window=a.window is not None, sliding_window=a.window, max_window_layers=a.full if a.window else a.layers)
+    elif a.family == SMOLLM3 and a.window:
+        c["use_sliding_window"] = True
     if a.family == OSS:
         c.update(num_local_experts=a.experts, num_experts_per_tok=a.chosen, experts_per_token=a.chosen, attention_bias=True, swiglu_limit=7.0,
                  initial_context_length=a.original, output_router_logits=False, router_aux_loss_coef=0.9)

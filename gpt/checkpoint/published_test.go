@@ -124,7 +124,8 @@ func TestPublished(t *testing.T) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(published)) { // what is not computed is refused by name
 		for more, part := range map[string]string{
-			`"use_sliding_window": true`:                 "use_sliding_window: found true, which is not supported",
+			`"use_sliding_window": 3`:                    "use_sliding_window: found 3, expected true or false",
+			`"max_window_layers": -1`:                    "max_window_layers: found -1, expected 1 or more",
 			`"use_bidirectional_attention": true`:        "use_bidirectional_attention: found true",
 			`"quantization_config": {"bits": 4}`:         "quantization_config: found",
 			`"rope_scaling": {"rope_type": "dynamic"}`:   `rope_type: found "dynamic", which is not supported`,
@@ -139,7 +140,8 @@ func TestPublished(t *testing.T) {
 			key, _, _ := strings.Cut(strings.TrimPrefix(more, `"`), `"`)
 			knows := map[string][]string{
 				"use_sliding_window": {"SmolLM3-3B", "Qwen2.5-0.5B", "Qwen3-0.6B"}, "use_bidirectional_attention": {"gemma-2-2b", "gemma-3-1b"}, "attention_bias": {"pythia-70m"},
-				"layer_types": {"gemma-2-2b", "gemma-3-1b", "Olmo-3-1025-7B"}, "no_rope_layers": {"SmolLM3-3B"}, "sliding_window_pattern": {"gemma-2-2b", "gemma-3-1b"},
+				"max_window_layers": {"Qwen2.5-0.5B", "Qwen3-0.6B"},
+				"layer_types":       {"SmolLM3-3B", "Qwen2.5-0.5B", "Qwen3-0.6B", "gemma-2-2b", "gemma-3-1b", "Olmo-3-1025-7B"}, "no_rope_layers": {"SmolLM3-3B"}, "sliding_window_pattern": {"gemma-2-2b", "gemma-3-1b"},
 				"query_pre_attn_scalar": {"gemma-2-2b", "gemma-3-1b"}, "partial_rotary_factor": {"TinyLlama", "Qwen3-0.6B", "gemma-3-1b", "Olmo-3-1025-7B"},
 			}[key]
 			if name == "gemma-3-4b" || knows != nil && !slices.Contains(knows, name) {

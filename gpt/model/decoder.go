@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"caldera/backend"
 )
@@ -21,6 +22,8 @@ type DecoderSettings struct {
 
 	Window  int    // sliding_window: how many positions a query of some layers sees, its own included; 0: all
 	Period  int    // sliding_window_pattern: every so many layers one has no window; 0: all have it
+	Asked   bool   // use_sliding_window: of families in which the window counts with it alone
+	Full    int    // max_window_layers: how many of the first layers have no window, in these families
 	Sliding []bool // layer_types: which layers have the window; empty where there is none
 
 	Interval int    // no_rope_layer_interval: every so many layers one does not turn its heads; 0: all do
@@ -35,16 +38,17 @@ type DecoderSettings struct {
 
 // switches are the row of a family: what its models have that those of others lack.
 type switches struct {
-	neighbours bool                // GGUF has the pairs of a head that positions turn next to each other
-	queryNorm  normOf              // queries and keys are normalised before they are turned
-	norms      normPlace           // where the norms of a block are
-	less       float32             // by how much scales of norms are less in Hugging Face's layout
-	scaled     bool                // vectors of tokens are multiplied by √width
-	local      bool                // layers with a window turn heads by angles of their own
-	fused      bool                // queries, keys and values are one matrix, and so are gate and up
-	experts    bool                // the MLP is several, of which a router chooses some for each token
-	sinks      bool                // attention has a learned score that no key has
-	large      func(c Config) bool // models whose scores are divided by √(width/heads), where a file does not tell
+	neighbours bool                                 // GGUF has the pairs of a head that positions turn next to each other
+	queryNorm  normOf                               // queries and keys are normalised before they are turned
+	norms      normPlace                            // where the norms of a block are
+	less       float32                              // by how much scales of norms are less in Hugging Face's layout
+	scaled     bool                                 // vectors of tokens are multiplied by √width
+	asked      func(s *DecoderSettings, i int) bool // the window counts where use_sliding_window asks for it, and layer i has it unless layer_types tells
+	local      bool                                 // layers with a window turn heads by angles of their own
+	fused      bool                                 // queries, keys and values are one matrix, and so are gate and up
+	large      func(c Config) bool                  // models whose scores are divided by √(width/heads), where a file does not tell
+	experts    bool                                 // the MLP is several, of which a router chooses some for each token
+	sinks      bool                                 // attention has a learned score that no key has
 }
 
 // normOf says what a norm of queries and keys is of.
@@ -109,14 +113,10 @@ func (row *switches) complete(c *Config) {
 	s := *decoderSettings(c)
 	s.complete(c.HeadSize, c.Context)
 	if c.Layers > 0 && c.Layers <= maxLayers {
-		if s.Window == 0 {
-			s.Sliding = nil
-		} else if s.Sliding == nil {
-			s.Sliding = but(s.Period, c.Layers)
-		}
 		if s.Turned == nil && s.Interval > 0 {
 			s.Turned = but(s.Interval, c.Layers)
 		}
+		row.windows(&s, c.Layers)
 	}
 	if s.ScaleBy == 0 && c.Heads > 0 {
 		s.ScaleBy = float64(c.HeadSize)
@@ -125,6 +125,23 @@ func (row *switches) complete(c *Config) {
 		}
 	}
 	c.Settings = &s
+}
+
+// windows sets which of n layers have the window.
+func (row *switches) windows(s *DecoderSettings, n int) {
+	switch {
+	case s.Window == 0 || row.asked != nil && !s.Asked:
+		s.Sliding = nil
+	case s.Sliding == nil && row.asked == nil:
+		s.Sliding = but(s.Period, n)
+	case s.Sliding == nil:
+		for i := range n {
+			s.Sliding = append(s.Sliding, row.asked(s, i))
+		}
+	}
+	if row.asked != nil && !slices.Contains(s.Sliding, true) {
+		s.Window, s.Asked, s.Sliding = 0, false, nil
+	}
 }
 
 // but is true for each of n layers but every so many.

@@ -62,8 +62,7 @@ func init() {
 		Keys: rows([]Setting{qkvBias, outBias, mlpBias}, ropeKeys(ropeObjects, "linear", "yarn"), []Setting{
 			{Field: "Interval", JSON: []string{"no_rope_layer_interval"}, Follows: true, Needed: Nowhere}, // which layers these are is compared
 			{Field: "Turned", JSON: []string{"no_rope_layers"}, Each: []Choice{{"1", true}, {"0", false}}, Needed: Nowhere},
-			only(Setting{JSON: []string{"use_sliding_window"}}, "false", "null"),
-		}),
+		}, askedWindow),
 		Shapes: []NamedShape{
 			// https://huggingface.co/HuggingFaceTB/SmolLM3-3B
 			{"smollm3-3b", Config{
@@ -71,7 +70,7 @@ func init() {
 				EOS: []int{128012}, Settings: &DecoderSettings{Activation: backend.SiLU, Rope: Rope{Theta: 5e6}, Interval: 4},
 			}},
 		},
-	}, switches{neighbours: true}, smollm))
+	}, switches{neighbours: true, asked: func(s *DecoderSettings, i int) bool { return !s.turned(i) }}, smollm))
 }
 
 // Settings as most families have them.
@@ -80,6 +79,14 @@ var (
 	hiddenAct = Setting{Field: "Activation", JSON: []string{"hidden_act"}, Values: Activations, Needed: Nowhere}
 	qkvBias   = Setting{Field: "QKVBias", JSON: []string{"attention_bias"}, Tensor: "blk.0.attn_q.bias", Needed: Nowhere}
 	outBias   = Setting{Field: "OutBias", JSON: []string{"attention_bias"}, Needed: Nowhere} // of which llama.cpp reads none, but of Llama
+
+	// askedWindow are those of families in which use_sliding_window says whether the window
+	// counts. llama.cpp reads none of these.
+	askedWindow = []Setting{
+		{Field: "Asked", JSON: []string{"use_sliding_window"}, Needed: Nowhere},
+		{Field: "Window", JSON: []string{"sliding_window"}, Needed: Nowhere, None: true},
+		{Field: "Sliding", JSON: []string{"layer_types"}, Each: layerTypes, Needed: Nowhere},
+	}
 
 	// flatLayers refuses layers of two kinds, which turn heads by angles of their own.
 	flatLayers = []Setting{

@@ -30,13 +30,14 @@ func init() {
 		name := map[string]string{"qwen2": "Qwen2", "qwen3": "Qwen3"}[f.Name]
 		f.GGUF = f.Name
 		f.Classes = classes(name)
-		f.Keys = join([]Setting{headSize, hiddenAct, wholeRope(ropeObjects)}, ropeKeys(ropeObjects, "linear", "yarn"), flatLayers, []Setting{
-			only(Setting{JSON: []string{"use_sliding_window"}}, "false", "null"), // sliding_window and max_window_layers count with it alone
+		f.Keys = join([]Setting{headSize, hiddenAct, wholeRope(ropeObjects)}, ropeKeys(ropeObjects, "linear", "yarn"), flatLayers, askedWindow, []Setting{
+			{Field: "Full", JSON: []string{"max_window_layers"}, Needed: Nowhere, None: true, ReadOnly: true}, // layer_types is written
 		})
 		if !f.bias { // Qwen 2 has them whatever config.json says
 			f.Keys = append(f.Keys, qkvBias, outBias)
 		}
-		usual := Config{Epsilon: 1e-6, Settings: &DecoderSettings{Activation: backend.SiLU, QKVBias: f.bias, Rope: Rope{Theta: 10000}}}
+		usual := Config{Epsilon: 1e-6, Settings: &DecoderSettings{Activation: backend.SiLU, QKVBias: f.bias, Rope: Rope{Theta: 10000}, Window: 4096, Full: 28}}
+		f.asked = func(s *DecoderSettings, i int) bool { return i >= s.Full }
 		if f.Name == "qwen3" {
 			usual.HeadSize = 128 // where config.json has no head_dim
 		}

@@ -54,6 +54,12 @@ reference qwen2 qwen2 --brief --layers 3 --heads 6 --kv-heads 2 --width 36 --inn
   --batch 2 --time 31 --seed 13 --tied --scaling yarn --factor 3 --original 16 --rope new
 reference qwen3 qwen3 --brief --dtype bf16 --layers 3 --heads 3 --kv-heads 1 --head-size 16 --width 28 --inner 44 --vocab 61 --context 40 \
   --batch 2 --time 21 --seed 14 --epsilon 1e-6 --theta 1000000
+reference qwen2-window qwen2 --brief --layers 3 --heads 4 --kv-heads 2 --head-size 8 --width 28 --inner 36 --vocab 61 --context 48 \
+  --batch 2 --time 25 --seed 31 --window 6 --full 1
+reference qwen3-window qwen3 --brief --layers 3 --heads 2 --kv-heads 1 --head-size 10 --width 28 --inner 36 --vocab 61 --context 48 \
+  --batch 2 --time 25 --seed 32 --window 5 --types
+reference smollm3-window smollm3 --brief --layers 5 --heads 4 --kv-heads 2 --head-size 8 --width 28 --inner 36 --vocab 61 --context 48 \
+  --batch 2 --time 25 --seed 33 --window 7 --types
 reference gemma2 gemma2 --brief --layers 3 --heads 4 --kv-heads 2 --head-size 10 --width 36 --inner 44 --vocab 61 --context 40 \
   --batch 2 --time 23 --seed 15 --tied --window 5 --query-scalar 10
 reference gemma3 gemma3_text --brief --dtype bf16 --layers 8 --heads 3 --kv-heads 1 --head-size 12 --width 28 --inner 36 --vocab 61 --context 48 \

@@ -17,7 +17,7 @@ var References = []string{
 // FamilyReferences are of the families beside GPT-2 and Llama. They have no figures of
 // what inspect shows, and none of mixed precision.
 var FamilyReferences = []string{
-	"mistral", "smollm3", "qwen2", "qwen3", "gemma2", "gemma3", "gemma3-layers", "olmo2", "olmo3", "phi3", "phi3-short", "phi3-long", "neox", "neox-sequential", "gpt-oss", "gpt-oss-mxfp4",
+	"mistral", "smollm3", "qwen2", "qwen3", "qwen2-window", "qwen3-window", "smollm3-window", "gemma2", "gemma3", "gemma3-layers", "olmo2", "olmo3", "phi3", "phi3-short", "phi3-long", "neox", "neox-sequential", "gpt-oss", "gpt-oss-mxfp4",
 }
 
 // Figures are the tensors of a file that scripts/reference.py wrote: its head says
