@@ -24,6 +24,7 @@ var (
 	_ backend.Profiler       = (*Backend)(nil)
 	_ backend.Rounder        = (*Backend)(nil)
 	_ backend.Reproducer     = (*Backend)(nil)
+	_ backend.Sharer         = (*Backend)(nil)
 )
 
 func init() {
@@ -57,6 +58,7 @@ type Backend struct {
 	integers  integers       // the product in hand, where it is one of integers
 	attention attentionTiles // the op in hand, where its keys are spread
 	next      matrixAhead    // of the product after the one in hand
+	shared    shared
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.
