@@ -29,7 +29,7 @@ var sessionContexts = map[string]int{"phi3-short": 32}
 // TestFamilies holds hidden states, attention maps, scores and the loss of every family
 // to PyTorch's.
 func TestFamilies(t *testing.T) {
-	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		for _, name := range gpttest.FamilyReferences {
 			for _, d := range []backend.DType{backend.F32, backend.F16} {
 				t.Run(name+"/"+d.String(), func(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 // off the exact ones; ours are off them where an operand is near the middle of
 // two f16 and goes the other way, which moves others.
 func TestTrainMixedReference(t *testing.T) {
-	devicetest.Each(t, func(t *testing.T, b backend.Backend) {
+	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
 		for _, name := range gpttest.References {
 			for _, chunk := range []int{0, 7} {
 				t.Run(fmt.Sprintf("%s/chunk=%d", name, chunk), func(t *testing.T) { testTrainMixed(t, b, "testdata/"+name, chunk) })

@@ -18,7 +18,7 @@ import (
 // Build builds the command with an import path, such as "caldera/cmd/generate", as a
 // program at path. variables are added to the environment of the build.
 func Build(path, command string, env ...string) error {
-	cmd := exec.Command("go", "build", "-o", path, command)
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, command) // nobody debugs it, and it is linked in half the time
 	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build %s: %w\n%s", command, err, out)
