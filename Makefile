@@ -97,7 +97,7 @@ results-interpreter: setup-test ## the shaders in the interpreter, without each 
 	go generate ./internal/spirv
 
 .PHONY: lint
-lint: ## gofmt, go.mod, go vet, staticcheck, and the build with and without cgo, and on processors without assembly
+lint: ## gofmt, go.mod, go vet (of the assembly for arm64 too), staticcheck, and the build with and without cgo, and on processors without assembly
 	@files=$$(gofmt -l .) && if [ -n "$$files" ]; then echo "run gofmt -w on:" $$files; exit 1; fi
 	@go mod tidy -diff || { echo "run go mod tidy: go.mod and go.sum do not say what the code imports (above), or could not be checked"; exit 1; }
 	go build ./...
