@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"caldera/backend"
 	"caldera/gpt/model"
 	"caldera/nn"
 )
@@ -85,3 +86,9 @@ func (b *Batch) ReleaseOne() {
 
 // Ahead reports whether a step was submitted whose tokens nobody has asked for yet.
 func (b *Batch) Ahead() bool { return b.ahead != nil }
+
+// UseThreads gives the sampler the threads of a backend, and does not ask what was drawn from, as a session does.
+func (s *Sampler) UseThreads(b backend.Backend) {
+	s.useThreads(b)
+	s.forgets = true
+}

@@ -101,6 +101,7 @@ func (s *Session) generate(ctx context.Context, prompt []int, o Options, yield f
 	if err != nil {
 		return err
 	}
+	d.sampler.useThreads(s.m.Backend)
 	if err := s.Room().Fits(prompt); err != nil {
 		return err
 	}
@@ -165,7 +166,9 @@ func newDrawer(m *model.Model, o Options, room int) (*drawer, error) {
 	if o.Predict == 0 {
 		o.Predict = room + 1
 	}
-	return &drawer{Options: o, m: m, sampler: NewSampler(o.Sampling), barred: barred}, nil
+	d := &drawer{Options: o, m: m, sampler: NewSampler(o.Sampling), barred: barred}
+	d.sampler.forgets = o.Drawn == 0
+	return d, nil
 }
 
 // draw returns the next token, or nil if the model ends the text. Logits of tokens that

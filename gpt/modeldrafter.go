@@ -41,11 +41,14 @@ func (d *ModelDrafter) Begin(m *model.Model, o Options) error {
 		}
 		return fmt.Errorf("the draft model has %d tokens and the model %d: expected a draft model of the same tokenizer", own.Vocab, known)
 	}
-	var err error
 	o = Options{Sampling: o.Sampling, Predict: -1, IgnoreEOS: o.IgnoreEOS, Vocab: o.Vocab, Barred: o.Barred}
-	d.drawer, err = newDrawer(own, o, 0)
+	var err error
+	if d.drawer, err = newDrawer(own, o, 0); err != nil {
+		return err
+	}
+	d.drawer.sampler.useThreads(own.Backend)
 	d.start = 0
-	return err
+	return nil
 }
 
 // Draft implements [Drafter].

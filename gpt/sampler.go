@@ -89,14 +89,17 @@ type Sampler struct {
 
 	// Buffers that are used again for each token, so that choosing one allocates nothing.
 	logits     []float32   // with the penalty applied
+	forgets    bool        // Drawn is not asked for
 	seen       []uint32    // by token: the round in which it was last penalized
 	round      uint32      // counts the calls of Next
 	candidates []candidate // in the order of their ids
-	scratch    []candidate // of topK and topP, in another order
+	scratch    []candidate // of kth, and of topP in another order
 	weights    []uint64    // of some tokens, by their ids
-	sums       []uint64    // of weights, of some tokens each
-	sample     []float32   // of topK: some of the logits
+	sample     []float32   // of topK and weighCandidates: some of the logits
+	cells      [selectCells]int32
+	rest       []candidate // of kth, in another order
 	finder     draw.Finder
+	passes     draw.Passes
 }
 
 // candidate is a token that may be chosen.
@@ -115,6 +118,10 @@ func NewSampler(s Sampling) *Sampler {
 		words: backend.NewSampleSettings(s.Temperature, s.TopK, s.TopP, s.MinP, s.RepeatPenalty, s.RepeatLastN, s.Seed)}
 }
 
+// useThreads lets the sampler use the threads of a backend, if it shares them. Next may be called then when the backend's Run may.
+// A batch, which draws for several texts at once, does not.
+func (s *Sampler) useThreads(b backend.Backend) { s.passes.Backend = b }
+
 // Next chooses a token. logits has one number for each token of the vocabulary and
 // is not changed; a token with -Inf is never chosen. recent are the ids of the
 // tokens so far, the latest last.
@@ -131,7 +138,7 @@ func (s *Sampler) Next(logits []float32, recent []int) (id int, logProb float64,
 	if err != nil {
 		return 0, 0, err
 	}
-	total := draw.ExpSum(logits, best)
+	total := s.passes.ExpSum(logits, best)
 	sum := total
 	if &penalized[0] != &logits[0] {
 		sum = 0
@@ -149,7 +156,7 @@ func (s *Sampler) prepare(logits []float32, recent []int) (penalized []float32, 
 	if len(logits) == 0 || len(logits) > math.MaxInt32 {
 		return nil, 0, 0, fmt.Errorf("sampling: found %d logits, expected one for each token of the vocabulary", len(logits))
 	}
-	if first, err = argmax(logits); err != nil {
+	if first, err = s.argmax(logits); err != nil {
 		return nil, 0, 0, err
 	}
 	best = logits[first]
@@ -157,7 +164,7 @@ func (s *Sampler) prepare(logits []float32, recent []int) (penalized []float32, 
 		return nil, 0, 0, err
 	}
 	if &penalized[0] != &logits[0] {
-		first, _ = argmax(penalized) // which found no fault before, and penalize adds none
+		first, _ = s.argmax(penalized) // which found no fault before, and penalize adds none
 	}
 	return penalized, first, best, nil
 }
@@ -213,8 +220,8 @@ func errAllBarred() *LogitError {
 
 // argmax returns the index of the largest of x, the first if there are several. It
 // is an error if one is NaN or +Inf, or if all are -Inf.
-func argmax(x []float32) (int, error) {
-	best, ok := draw.Largest(x)
+func (s *Sampler) argmax(x []float32) (int, error) {
+	best, ok := s.passes.Largest(x)
 	if !ok {
 		i := slices.IndexFunc(x, func(v float32) bool { return v-v != 0 && !math.IsInf(float64(v), -1) })
 		return 0, notFinite(i, x[i])
@@ -282,11 +289,7 @@ func (s *Sampler) choose(logits []float32, first int, sum float64) int {
 	}
 	var total uint64
 	if s.drawn, total = s.filter(logits, sum); total == 0 {
-		for i := range s.drawn {
-			c := &s.drawn[i]
-			c.weight = backend.SampleWeight(s.words.SampleScaled(backend.SampleDistance(s.best, c.key)))
-			total += c.weight
-		}
+		total = s.weighCandidates(s.drawn, s.words.Scale)
 	}
 	// Drawing in the order of ids, and not of probabilities, keeps the choice the
 	// same where two backends' logits differ in the last bit.
@@ -297,6 +300,20 @@ func (s *Sampler) choose(logits []float32, first int, sum float64) int {
 		s.choice++
 	}
 	return int(s.drawn[s.choice].id)
+}
+
+// weighCandidates sets the weights of c, for distances times scale, and returns their sum.
+func (s *Sampler) weighCandidates(c []candidate, scale float32) (total uint64) {
+	s.sample = s.sample[:0]
+	for _, x := range c {
+		s.sample = append(s.sample, backend.SampleValue(x.key))
+	}
+	s.weights = slices.Grow(s.weights[:0], len(c))[:len(c)]
+	total = draw.Weights(s.weights, s.sample, backend.SampleValue(s.best), scale)
+	for i, w := range s.weights {
+		c[i].weight = w
+	}
+	return total
 }
 
 // Choices are the tokens that Next would choose from, in the order of their ids: each
@@ -335,11 +352,12 @@ func (s *Sampler) filter(logits []float32, sum float64) (c []candidate, weighed 
 	if s.settings.TopK > 0 && s.settings.TopK < len(logits) {
 		c = s.topK(c, logits, s.settings.TopK)
 		c = slices.DeleteFunc(c, func(x candidate) bool { return x.key == backend.SampleKeyNone })
-		for i := range c {
-			c[i].weight = backend.SampleWeight(backend.SampleDistance(s.best, c[i].key))
-			total += c[i].weight
+		if s.words.TopP > 0 {
+			total = s.weighCandidates(c, 1)
 		}
-		c = slices.DeleteFunc(c, func(x candidate) bool { return backend.SampleDistance(s.best, x.key) > s.words.MinP })
+		if s.words.MinP <= math.MaxFloat32 {
+			c = slices.DeleteFunc(c, func(x candidate) bool { return backend.SampleDistance(s.best, x.key) > s.words.MinP })
+		}
 	} else if s.words.TopP > 0 {
 		// The sum of exponentials, which is there, mostly decides as that of weights does: that takes longer.
 		if sum > 0 {

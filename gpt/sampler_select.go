@@ -6,6 +6,7 @@ package gpt
 
 import (
 	"math"
+	"slices"
 
 	"caldera/backend"
 )
@@ -29,8 +30,7 @@ func before(a, b candidate) bool {
 // topK appends the first k tokens of logits, by before, to c, in the order of ids. k
 // is less than len(logits).
 //
-// The first k tokens so far are in a heap whose root is the last of them. A heap of some of the logits
-// tells first how large a logit must be, so that few are looked at; that there are k as large is checked.
+// Some of the logits tell first how large one must be, so that few are looked at; that there are k as large is checked.
 func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
 	least := float32(math.Inf(-1))
 	if n := k/sampleEvery + k/(2*sampleEvery) + 16; n < len(logits)/sampleEvery {
@@ -39,15 +39,15 @@ func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
 			s.sample = append(s.sample, logits[i])
 		}
 		all := s.finder.Above(s.sample, float32(math.Inf(-1)))
-		least = leastOf(s.heap(s.sample, all, n)[0].key)
+		least = leastOf(s.kth(s.sample, all, n).key)
 	}
 	ids := s.finder.Above(logits, least)
 	if len(ids) < k {
 		ids = s.finder.Above(logits, float32(math.Inf(-1)))
 	}
-	last := s.heap(logits, ids, k)[0]
-	for _, id := range ids {
-		if x := (candidate{id: id, key: keyOf(logits[id])}); x == last || before(x, last) {
+	last := s.kth(logits, ids, k)
+	for _, x := range s.scratch {
+		if x.key > last.key || x.key == last.key && x.id <= last.id {
 			c = append(c, x)
 		}
 	}
@@ -55,49 +55,58 @@ func (s *Sampler) topK(c []candidate, logits []float32, k int) []candidate {
 }
 
 // sampleEvery is how many logits there are for one that topK looks at first.
-const sampleEvery = 16
+const sampleEvery = 32
 
-// heap is the first k of those tokens, which are at least as many. Its root is the last of them.
-func (s *Sampler) heap(logits []float32, ids []int32, k int) []candidate {
-	h := s.scratch[:0]
-	for _, id := range ids[:k] {
-		h = append(h, candidate{id: id, key: keyOf(logits[id])})
+// kth is the k-th of those tokens, by before; s.scratch has all of them, in their order. They are counted by
+// how far they are below the largest, in cells of one width, and only those of the cell in which it is are compared.
+func (s *Sampler) kth(logits []float32, ids []int32, k int) candidate {
+	all := slices.Grow(s.scratch[:0], len(ids))[:len(ids)]
+	s.scratch = all
+	most, least := uint32(0), uint32(math.MaxUint32) // the latter less the key of −∞ and 1, so that −∞ itself counts as large
+	for i, id := range ids {
+		key := keyOf(logits[id])
+		all[i] = candidate{id: id, key: key}
+		most, least = max(most, key), min(least, key-backend.SampleKeyNone-1)
 	}
-	s.scratch = h
-	for i := k/2 - 1; i >= 0; i-- {
-		sink(h, i)
+	if most == backend.SampleKeyNone {
+		return all[k-1] // all are −∞
 	}
-	root := backend.SampleValue(h[0].key)
-	for _, id := range ids[k:] {
-		if logits[id] <= root { // ids ascend, so an equal one comes behind
-			continue
+	high, low := backend.SampleValue(most), backend.SampleValue(least+backend.SampleKeyNone+1)
+	perCell := (selectCells - 1) / (high - low)
+	if !(perCell > 0 && perCell <= math.MaxFloat32) {
+		perCell = 1 // they are too near to each other, or too far
+	}
+	cellOf := func(x candidate) int {
+		return int(min((high-backend.SampleValue(x.key))*perCell, selectCells-1))
+	}
+	clear(s.cells[:])
+	for _, x := range all {
+		s.cells[cellOf(x)]++
+	}
+	cell := 0
+	for ; k > int(s.cells[cell]); cell++ {
+		k -= int(s.cells[cell])
+	}
+	s.rest = s.rest[:0]
+	for _, x := range all {
+		if cellOf(x) == cell {
+			s.rest = append(s.rest, x)
 		}
-		if key := keyOf(logits[id]); key > h[0].key {
-			h[0] = candidate{id: id, key: key}
-			sink(h, 0)
-			root = backend.SampleValue(h[0].key)
+	}
+	for h := s.rest; ; { // Hoare's FIND, as in topP
+		switch n := partition(h); {
+		case n >= k:
+			h = h[:n]
+		case n == k-1:
+			return h[n]
+		default:
+			h, k = h[n+1:], k-n-1
 		}
 	}
-	return h
 }
 
-// sink moves h[i] down the heap until every parent comes after both its children.
-func sink(h []candidate, i int) {
-	for {
-		child := 2*i + 1
-		if child >= len(h) {
-			return
-		}
-		if child+1 < len(h) && before(h[child], h[child+1]) {
-			child++
-		}
-		if !before(h[i], h[child]) {
-			return
-		}
-		h[i], h[child] = h[child], h[i]
-		i = child
-	}
-}
+// selectCells is the number of cells of kth.
+const selectCells = 1024
 
 // topP returns the fewest candidates, the first ones by before, whose weights add up
 // to mass or more: at least one, in the order of ids. If the weights of all add up

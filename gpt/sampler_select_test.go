@@ -1,13 +1,12 @@
 package gpt
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
-
-	"caldera/gpt/internal/draw"
 )
 
 // VocabularyLogits returns logits like GPT-2's: a broad bell and a few that stand out.
@@ -45,10 +44,47 @@ func TestTopPDecides(t *testing.T) {
 			continue // none is finite
 		}
 		s.best, exact.best = keyOf(logits[first]), keyOf(logits[first])
-		got, _ := s.filter(logits, draw.ExpSum(logits, best))
+		got, _ := s.filter(logits, s.passes.ExpSum(logits, best))
 		want, _ := exact.filter(logits, 0)
 		if !slices.Equal(got, want) {
 			t.Fatalf("top-p %v keeps %d of %d tokens, expected %d", p, len(got), len(logits), len(want))
+		}
+	}
+}
+
+// TestTopKSorted wants the tokens that sorting all of them gives, with numbers that lie as near to each other, or as far, as they can.
+func TestTopKSorted(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	kinds := []func() float32{
+		func() float32 { return float32(rng.NormFloat64()) },
+		func() float32 { return float32(math.Round(rng.NormFloat64())) }, // many are equal
+		func() float32 { return float32(math.Inf(-1)) },
+		func() float32 { return 5 },
+		func() float32 { return 5 + float32(rng.IntN(2))*0x1p-21 },
+		func() float32 { return float32(rng.NormFloat64()) * 1e-39 }, // some below the normal numbers
+		func() float32 { return math.MaxFloat32 * float32(1-rng.IntN(2)*2) },
+		func() float32 { return float32(math.Exp(min(rng.NormFloat64()*20, 88))) },
+	}
+	for range 3000 {
+		logits := make([]float32, 2+rng.IntN(3000))
+		first, second, share := rng.IntN(len(kinds)), rng.IntN(len(kinds)), rng.IntN(4)
+		for i := range logits {
+			kind := first
+			if rng.IntN(4) < share {
+				kind = second
+			}
+			logits[i] = kinds[kind]()
+		}
+		k := 1 + rng.IntN(len(logits)-1)
+		var want []candidate
+		for id, v := range logits {
+			want = append(want, candidate{id: int32(id), key: keyOf(v)})
+		}
+		slices.SortFunc(want, func(a, b candidate) int { return cmp.Or(cmp.Compare(b.key, a.key), cmp.Compare(a.id, b.id)) })
+		want = want[:k]
+		slices.SortFunc(want, func(a, b candidate) int { return cmp.Compare(a.id, b.id) })
+		if got := NewSampler(Sampling{}).topK(nil, logits, k); !slices.Equal(got, want) {
+			t.Fatalf("of %v the first %d are %v, expected %v", logits, k, got, want)
 		}
 	}
 }

@@ -40,6 +40,7 @@ func BenchmarkSamplerShare(b *testing.B) {
 			for _, test := range gpt.SamplingBenchmarks {
 				b.Run(test.Name, func(b *testing.B) {
 					s, least := gpt.NewSampler(test.S), time.Hour
+					s.UseThreads(back)
 					for b.Loop() {
 						start := time.Now()
 						if _, _, err := s.Next(logits, recent); err != nil {

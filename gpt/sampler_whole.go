@@ -11,9 +11,6 @@ import (
 	"caldera/gpt/internal/draw"
 )
 
-// wholeBlock is how many tokens are passed over at once where the token that is drawn is looked for.
-const wholeBlock = 1024
-
 // unfiltered reports whether each of n tokens that is not barred may be chosen.
 func (s *Sampler) unfiltered(n int) bool {
 	return (s.settings.TopK == 0 || s.settings.TopK >= n) && s.words.TopP == 0 && math.IsInf(float64(s.words.MinP), 1)
@@ -21,17 +18,15 @@ func (s *Sampler) unfiltered(n int) bool {
 
 // chooseWhole draws from all of logits, the token after so many draws.
 func (s *Sampler) chooseWhole(logits []float32, draws uint32) int {
-	total := uint64(0)
-	s.sums = s.sums[:0]
-	for from := 0; from < len(logits); from += wholeBlock {
-		s.sums = append(s.sums, s.weigh(logits, from))
-		total += s.sums[len(s.sums)-1]
+	sums, total := s.passes.WeightSums(logits, backend.SampleValue(s.best), s.words.Scale), uint64(0)
+	for _, sum := range sums {
+		total += sum
 	}
 	u := s.words.SampleRandom(draws, total)
 	from := 0
-	for i := 0; u >= s.sums[i]; i++ { // u is less than the sum
-		u -= s.sums[i]
-		from += wholeBlock
+	for i := 0; u >= sums[i]; i++ { // u is less than the sum
+		u -= sums[i]
+		from += draw.Block
 	}
 	s.weigh(logits, from)
 	s.choice = from
@@ -39,18 +34,22 @@ func (s *Sampler) chooseWhole(logits []float32, draws uint32) int {
 		u -= s.weights[s.choice-from]
 		s.choice++
 	}
+	s.drawn, s.whole = nil, nil
+	if s.forgets {
+		return s.choice
+	}
 	if len(s.logits) == 0 || &s.logits[0] != &logits[0] { // the caller's, who may change them
 		s.logits = append(s.logits[:0], logits...)
 	}
-	s.drawn, s.whole = nil, s.logits
+	s.whole = s.logits
 	return s.choice
 }
 
-// weigh sets weights to those of the tokens of a block, and returns their sum. Weights of all tokens would fill a cache.
-func (s *Sampler) weigh(logits []float32, from int) (sum uint64) {
-	logits = logits[from:min(from+wholeBlock, len(logits))]
-	s.weights = slices.Grow(s.weights[:0], wholeBlock)[:len(logits)]
-	return draw.Weights(s.weights, logits, backend.SampleValue(s.best), s.words.Scale)
+// weigh sets weights to those of the tokens of a block. Weights of all tokens would fill a cache.
+func (s *Sampler) weigh(logits []float32, from int) {
+	logits = logits[from:min(from+draw.Block, len(logits))]
+	s.weights = slices.Grow(s.weights[:0], draw.Block)[:len(logits)]
+	draw.Weights(s.weights, logits, backend.SampleValue(s.best), s.words.Scale)
 }
 
 // listWhole sets drawn to what chooseWhole drew from.
@@ -61,14 +60,14 @@ func (s *Sampler) listWhole() {
 	s.drawn = s.candidates[:0]
 	chosen := s.choice
 	for id, logit := range s.whole {
-		if id%wholeBlock == 0 {
+		if id%draw.Block == 0 {
 			s.weigh(s.whole, id)
 		}
 		if id == chosen {
 			s.choice = len(s.drawn)
 		}
 		if logit >= -math.MaxFloat32 {
-			s.drawn = append(s.drawn, candidate{int32(id), keyOf(logit), s.weights[id%wholeBlock]})
+			s.drawn = append(s.drawn, candidate{int32(id), keyOf(logit), s.weights[id%draw.Block]})
 		}
 	}
 	s.candidates, s.whole = s.drawn, nil

@@ -24,6 +24,7 @@ var (
 	_ backend.Profiler       = (*Backend)(nil)
 	_ backend.Rounder        = (*Backend)(nil)
 	_ backend.Reproducer     = (*Backend)(nil)
+	_ backend.Sharer         = (*Backend)(nil)
 )
 
 func init() {
@@ -58,6 +59,7 @@ type Backend struct {
 	experts   experts        // the product in hand, where it is one of experts
 	attention attentionTiles // the op in hand, where its keys are spread
 	next      matrixAhead    // of the product after the one in hand
+	shared    shared
 
 	// Run calls visit for each operand, to check it. It is made once, so that Run
 	// allocates no memory.

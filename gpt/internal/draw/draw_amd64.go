@@ -25,6 +25,12 @@ func weightsAVX512(dst *uint64, x *float32, n int, best, scale float32) uint64
 func weightsAVX2(dst *uint64, x *float32, n int, best, scale float32) uint64
 
 //go:noescape
+func weightSumAVX512(x *float32, n int, best, scale float32) uint64
+
+//go:noescape
+func weightSumAVX2(x *float32, n int, best, scale float32) uint64
+
+//go:noescape
 func aboveAVX512(dst *uint16, x *float32, n int, floor float32)
 
 //go:noescape
@@ -38,10 +44,10 @@ var sets = func() (sets []*functions) {
 	}
 	x := cpu.X86
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && (most == "" || most == "avx512") {
-		sets = append(sets, &functions{largestAVX512, expSumAVX512, weightsAVX512, aboveAVX512})
+		sets = append(sets, &functions{largestAVX512, expSumAVX512, weightsAVX512, weightSumAVX512, aboveAVX512})
 	}
 	if x.HasAVX2 && x.HasFMA {
-		sets = append(sets, &functions{largestAVX2, expSumAVX2, weightsAVX2, aboveAVX2})
+		sets = append(sets, &functions{largestAVX2, expSumAVX2, weightsAVX2, weightSumAVX2, aboveAVX2})
 	}
 	return sets
 }()

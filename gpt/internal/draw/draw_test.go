@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"caldera/backend"
@@ -54,17 +55,38 @@ func logits(r *rand.Rand, n int) []float32 {
 	return x
 }
 
+// size is mostly that of a part of a block, and sometimes of several.
+func size(r *rand.Rand) int {
+	if r.IntN(20) == 0 {
+		return 1 + r.IntN(3*Block)
+	}
+	return 1 + r.IntN(100)
+}
+
+// goroutines has one for each item.
+type goroutines struct{ backend.Backend }
+
+func (goroutines) Share(w backend.Work, n int, nanos float64) {
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() { w.Work(i, i+1) })
+	}
+	all.Wait()
+}
+
+var threads = []*Passes{{}, {Backend: goroutines{}}}
+
 func TestLargest(t *testing.T) {
 	eachSet(t, func(t *testing.T, name string) {
 		r := rand.New(rand.NewPCG(1, 2))
 		for range 2000 {
-			x := logits(r, 1+r.IntN(100))
-			i, ok := Largest(x)
+			p, x := threads[r.IntN(2)], logits(r, size(r))
+			i, ok := p.Largest(x)
 			if !ok || i != slices.Index(x, slices.Max(x)) {
 				t.Fatalf("%s: the largest of %v is at %d, %t", name, x, i, ok)
 			}
 			x[r.IntN(len(x))] = []float32{float32(math.NaN()), float32(math.Inf(1))}[r.IntN(2)]
-			if _, ok := Largest(x); ok {
+			if _, ok := p.Largest(x); ok {
 				t.Fatalf("%s: %v passes as finite", name, x)
 			}
 		}
@@ -75,7 +97,7 @@ func TestExpSum(t *testing.T) {
 	eachSet(t, func(t *testing.T, name string) {
 		r := rand.New(rand.NewPCG(3, 4))
 		for range 2000 {
-			x := logits(r, 1+r.IntN(100))
+			p, x := threads[r.IntN(2)], logits(r, size(r))
 			best, want := slices.Max(x), 0.0
 			for _, v := range x {
 				want += math.Exp(float64(v) - float64(best))
@@ -83,7 +105,7 @@ func TestExpSum(t *testing.T) {
 			if best < -math.MaxFloat32 {
 				continue
 			}
-			if got := ExpSum(x, best); !(math.Abs(got-want) <= 1e-13*want) {
+			if got := p.ExpSum(x, best); !(math.Abs(got-want) <= 1e-13*want) {
 				t.Fatalf("%s: the sum of %v is %v, expected %v", name, x, got, want)
 			}
 		}
@@ -95,7 +117,7 @@ func TestWeights(t *testing.T) {
 	eachSet(t, func(t *testing.T, name string) {
 		r := rand.New(rand.NewPCG(5, 6))
 		for range 4000 {
-			x := logits(r, 1+r.IntN(100))
+			p, x := threads[r.IntN(2)], logits(r, size(r))
 			top := slices.Max(x)
 			if top < -math.MaxFloat32 {
 				continue
@@ -119,6 +141,15 @@ func TestWeights(t *testing.T) {
 			}
 			if total != sum {
 				t.Fatalf("%s: weights add up to %d, expected %d", name, total, sum)
+			}
+			for i, sum := range p.WeightSums(x, backend.SampleValue(best), scale) {
+				want := uint64(0)
+				for _, w := range got[i*Block : min((i+1)*Block, len(got))] {
+					want += w
+				}
+				if sum != want {
+					t.Fatalf("%s: those of block %d add up to %d, expected %d", name, i, sum, want)
+				}
 			}
 		}
 	})
