@@ -275,7 +275,7 @@ func (in *Inspector) headOutputs(i int, gathered []float32) ([]float32, error) {
 // nil if the model has none. of is the matrix that a bias belongs to.
 func (in *Inspector) weight(role, of model.Role, block int) model.Weight {
 	for _, w := range in.Model.Weights() {
-		if w.Role == role && w.Block == block && (role != model.Bias || w.Of == of) {
+		if w.Role == role && w.Block == block && (role != model.Bias || w.Of == of) && w.Experts() == 0 {
 			return w
 		}
 	}

@@ -2,6 +2,7 @@ package inspect_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"caldera/backend"
@@ -35,6 +36,13 @@ func TestFamilies(t *testing.T) {
 			a, err := in.Attribution(t.Context(), ids, inspect.AttributionOptions{Position: -1, Token: 3, Against: 5})
 			no(err)
 			near("attribution", float64(a.Sum), float64(a.Score))
+			if strings.HasPrefix(name, "gpt-oss") {
+				_, err := in.MLP(t.Context(), ids, inspect.MLPOptions{Position: -1, Neurons: 3, Tokens: 2})
+				gpttest.WantError(t, err, "has experts in place of one MLP")
+				_, err = in.MLPNeuron(t.Context(), ids, inspect.MLPNeuronOptions{Positions: 3, Tokens: 2})
+				gpttest.WantError(t, err, "has experts in place of one MLP")
+				return
+			}
 			mlp, err := in.MLP(t.Context(), ids, inspect.MLPOptions{Position: -1, Neurons: min(100, m.Inner), Tokens: 2})
 			no(err)
 			for _, l := range mlp.Layers {

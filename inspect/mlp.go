@@ -124,6 +124,9 @@ func (in *Inspector) MLP(ctx context.Context, ids []int, o MLPOptions) (*MLPAnsw
 }
 
 func (in *Inspector) checkMLP(ids []int, o MLPOptions) (position int, err error) {
+	if err := in.oneMLP(); err != nil {
+		return 0, err
+	}
 	if err := in.Fits(ids); err != nil {
 		return 0, err
 	}
@@ -139,6 +142,14 @@ func (in *Inspector) checkMLP(ids []int, o MLPOptions) (position int, err error)
 		return 0, err
 	}
 	return checkPosition(o.Position, ids)
+}
+
+// oneMLP refuses models whose layers have experts.
+func (in *Inspector) oneMLP() error {
+	if in.weight(model.Down, 0, 0).Tensor == nil {
+		return Userf("a layer of this model (%s) has experts in place of one MLP: which neurons answer differs from token to token, and is not shown", in.Model.Architecture().Title)
+	}
+	return nil
 }
 
 // gated reports whether the MLPs of the model have gates.
@@ -235,6 +246,9 @@ func (in *Inspector) writes(ctx context.Context, layer int, down backend.Tensor,
 // MLPNeuron has the model read a text, and tells how one neuron answered at each position.
 func (in *Inspector) MLPNeuron(ctx context.Context, ids []int, o MLPNeuronOptions) (*MLPNeuron, error) {
 	if err := in.Fits(ids); err != nil {
+		return nil, err
+	}
+	if err := in.oneMLP(); err != nil {
 		return nil, err
 	}
 	if err := in.checkLayer(o.Layer); err != nil {

@@ -31,7 +31,7 @@ func encodeExpertLinear(e *encoder, op *backend.ExpertLinear) error {
 	// each id, and at most a product each.
 	lanes := e.expertLanes()
 	rounds := op.Dst.Dim(2) * (op.W.Dim(-1)/int(lanes) + 32*expertRows)
-	return e.eachToken(op.Dst, func(b, bEnd, t0, t0End int) error {
+	return e.eachToken([]backend.Tensor{op.Dst, op.X}, func(b, bEnd, t0, t0End int) error {
 		return each(t0End-t0, e.maxRounds()/rounds, func(t, tEnd int) error {
 			part := *op
 			part.Dst, part.X = op.Dst.Slice(0, b, bEnd).Slice(1, t0+t, t0+tEnd), op.X.Slice(0, b, bEnd).Slice(1, t0+t, t0+tEnd)

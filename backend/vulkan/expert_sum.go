@@ -21,7 +21,7 @@ func oneToken(t backend.Tensor) backend.Tensor { return t.Slice(0, 0, 1).Slice(1
 
 func encodeExpertSum(e *encoder, op *backend.ExpertSum) error {
 	variant := shaders.Find("expert_sum", "")
-	return e.eachToken(op.X, func(b, bEnd, t, tEnd int) error {
+	return e.eachToken([]backend.Tensor{op.X}, func(b, bEnd, t, tEnd int) error {
 		x := op.X.Slice(0, b, bEnd).Slice(1, t, tEnd)
 		dst, weights := op.Dst.Slice(1, b, bEnd).Slice(2, t, tEnd), op.Weights.Slice(1, b, bEnd).Slice(2, t, tEnd)
 		to, toBase := e.operand(dst, backend.Write)
@@ -41,18 +41,24 @@ func encodeExpertSum(e *encoder, op *backend.ExpertSum) error {
 	}, op.Dst, op.Weights)
 }
 
-// eachToken calls f for tokens, ranges of batch and of time, whose parts of x, [batch, time, chosen, n], and of
+// eachToken calls f for tokens, ranges of batch and of time, whose parts of xs, [batch, time, chosen, n], and of
 // more, [batch, time, n], are small enough to be bound.
-func (e *encoder) eachToken(x backend.Tensor, f func(b, bEnd, t, tEnd int) error, more ...backend.Tensor) error {
-	batches := e.maxAlong(x, 0)
+func (e *encoder) eachToken(xs []backend.Tensor, f func(b, bEnd, t, tEnd int) error, more ...backend.Tensor) error {
+	batches := xs[0].Dim(0)
+	for _, x := range xs {
+		batches = min(batches, e.maxAlong(x, 0))
+	}
 	for _, m := range more {
 		batches = min(batches, e.maxAlong(m, 1))
 	}
-	return each(x.Dim(0), batches, func(b, bEnd int) error {
-		times := e.maxAlong(x.Slice(0, b, bEnd), 1)
+	return each(xs[0].Dim(0), batches, func(b, bEnd int) error {
+		times := xs[0].Dim(1)
+		for _, x := range xs {
+			times = min(times, e.maxAlong(x.Slice(0, b, bEnd), 1))
+		}
 		for _, m := range more {
 			times = min(times, e.maxAlong(m.Slice(1, b, bEnd), 2))
 		}
-		return each(x.Dim(1), times, func(t, tEnd int) error { return f(b, bEnd, t, tEnd) })
+		return each(xs[0].Dim(1), times, func(t, tEnd int) error { return f(b, bEnd, t, tEnd) })
 	})
 }

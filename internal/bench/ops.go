@@ -42,7 +42,7 @@ func opShape(c model.Config) (opcases.Shape, error) {
 		return s, err
 	}
 	for _, w := range f.Network(c, model.HuggingFace).Weights() {
-		p := opcases.Product{In: w.Inputs(), Out: w.Shape[0], Residual: w.Role == model.Output || w.Role == model.Down}
+		p := opcases.Product{In: w.Inputs(), Out: w.Shape[max(0, len(w.Shape)-2)], Residual: w.Role == model.Output || w.Role == model.Down}
 		switch gated = gated || w.Role == model.Gate; {
 		case w.Role == model.Positions:
 			s.Positions = true

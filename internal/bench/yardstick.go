@@ -127,7 +127,12 @@ func (d *Device) newProducts(m *model.Model, n int) (*yardstick, error) {
 // productsOf are those of the blocks' matrices with n vectors.
 func productsOf(m *model.Model, n int) (list []product) {
 	for _, w := range m.Weights() {
-		if w.Multiplies() {
+		switch {
+		case w.Multiplies() && w.Experts() > 0: // as many as a token has
+			for e := range m.Config.Settings.(*model.DecoderSettings).Chosen {
+				list = append(list, product{w: w.Tensor.Slice(1, e, e+1), rows: n})
+			}
+		case w.Multiplies():
 			list = append(list, product{w: *w.Tensor, rows: n})
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/x448/float16"
@@ -198,7 +199,7 @@ func SaveLlama(t *testing.T, c model.Config) (dir string) {
 		x, _ := f.Tensor(name)
 		values := Decode(x.Data)
 		for i := range values {
-			if len(x.Shape) == 1 {
+			if len(x.Shape) == 1 || strings.HasSuffix(x.Name, "bias") {
 				values[i] += float32(math.Sin(float64(i + len(all))))
 			} else {
 				values[i] *= 8 // so that scores differ

@@ -72,7 +72,7 @@ func writePeer(t *testing.T, c model.Config) (dir string) {
 // familyNoise is peerCase's, by dtype. Gemma and GPT-NeoX have GELU, for which llama.cpp has
 // a table of f16, and takes the approximation by tanh where GPT-NeoX has the exact function.
 var familyNoise = map[string]map[string]float64{
-	"":       {"f32": 5e-5, "f16": 0.03, "q8_0": 0.6},
+	"":       {"f32": 5e-5, "f16": 0.03, "q8_0": 0.6, "mxfp4": 0.6},
 	"gemma2": {"f32": 0.01, "f16": 0.05, "q8_0": 0.6},
 	"gemma3": {"f32": 0.01, "f16": 0.05, "q8_0": 0.6},
 	"neox":   {"f32": 0.05, "f16": 0.1, "q8_0": 0.6},
@@ -92,7 +92,11 @@ func TestPeersFamilies(t *testing.T) {
 		} else if noise == nil {
 			noise = familyNoise[""]
 		}
-		for _, dtype := range []string{"f32", "f16", "q8_0"} {
+		dtypes := []string{"f32", "f16", "q8_0"}
+		if c.Family == "gpt_oss" {
+			dtypes = append(dtypes, "mxfp4") // as its experts are published
+		}
+		for _, dtype := range dtypes {
 			t.Run(name+"/"+dtype, func(t *testing.T) {
 				peer := peerCase{model: dir, dtype: dtype, noise: noise[dtype], others: texts}
 				if noise["f32"] == 5e-5 && dtype == "f32" {

@@ -175,7 +175,7 @@ func (c peerCase) run(t *testing.T, library string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := errors.Join(m.SaveGGUF(t.Context(), path, checkpoint.SaveOptions{DType: d}), m.Close()); err != nil {
+		if err := errors.Join(m.SaveGGUF(t.Context(), path, checkpoint.SaveOptions{DType: d, Warn: func(what string) { t.Log(what) }}), m.Close()); err != nil {
 			t.Fatal(err)
 		}
 	}
