@@ -29,6 +29,7 @@ table gemma3 gemma3_text --layers 7 --kv-heads 1 --head-size 64 --inner 256 --ti
 table olmo2 olmo2 --kv-heads 4 --inner 512 --epsilon 1e-6
 table olmo3 olmo3 --layers 5 --kv-heads 2 --inner 288 --window 9 --types --scaling yarn --factor 4 --original 12
 table phi3 phi3 --kv-heads 2 --inner 512 --window 9
+table gpt-oss gpt_oss --kv-heads 2 --head-size 64 --inner 288 --window 9 --experts 5 --chosen 2 --scaling yarn --factor 4 --original 16
 table phi3-longrope phi3 --kv-heads 2 --inner 288 --tied --partial 0.75 --scaling longrope --original 16
 table neox gpt_neox --inner 512 --partial 0.25
 table neox-sequential gpt_neox --inner 288 --partial 0.5 --sequential
