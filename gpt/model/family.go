@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Family is what the file of a family tells of it.
@@ -37,6 +38,8 @@ type Family struct {
 	// Network makes a model of a valid shape, without weights. Those whose rows
 	// formats order differently are going to lie as order has them.
 	Network func(c Config, order Format) Network
+
+	rows func() []Weight // see Rows
 }
 
 // Heads says what llama.cpp reads of the GGUF files of a family.
@@ -59,6 +62,11 @@ var families []*Family
 // Register enters a family. The files of families call it before main begins.
 func Register(f Family) {
 	i, _ := slices.BinarySearchFunc(families, f.Name, func(f *Family, name string) int { return strings.Compare(f.Name, name) })
+	f.rows = sync.OnceValue(func() []Weight {
+		c := f.Defaults()
+		c.Layers, c.TieEmbeddings = 1, false
+		return f.Network(c, HuggingFace).Weights()
+	})
 	families = slices.Insert(families, i, &f)
 }
 
@@ -83,12 +91,8 @@ func FamilyOf(name string) (*Family, error) {
 	return nil, fmt.Errorf("unknown family: found %q, expected one of %s", name, strings.Join(FamilyNames(), ", "))
 }
 
-// Rows is the weight table of a model of one block that has no size: for names.
-func (f *Family) Rows() []Weight {
-	c := f.Defaults()
-	c.Layers, c.TieEmbeddings = 1, false
-	return f.Network(c, HuggingFace).Weights()
-}
+// Rows is the weight table of a model of one block that has no size: for names. It is the family's own: do not change it.
+func (f *Family) Rows() []Weight { return f.rows() }
 
 // Row is the first row of the weight table that has the role.
 func (f *Family) Row(role Role) Weight {
