@@ -95,7 +95,6 @@ void multiply(uint expert, uint out0, uint n) {
 			dst[row(p.dst, found[r], p.n1, p.n2) + o] = v;
 		}
 	}
-	barrier();
 }
 
 void main() {
@@ -123,6 +122,7 @@ void main() {
 						if (n == ROWS) {
 							barrier();
 							multiply(expert, out0, n);
+							barrier();
 							n = 0;
 						}
 					}

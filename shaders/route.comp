@@ -69,6 +69,5 @@ void main() {
 		for (uint c = lane; c < p.chosen; c += lanes) {
 			weights[to_weight + c] = exp_(scores[c] - scores[0]) / sum;
 		}
-		barrier();
 	}
 }
