@@ -77,7 +77,7 @@ func testAdapter(t *testing.T, d backend.DType) {
 	got := get(t, b, p.Tensor(seen))
 	matrix := make([]float32, w.Len())
 	data := make([]byte, w.Size())
-	if err := b.Read(data, w.Buf, 0); err == nil {
+	if err = b.Read(data, w.Buf, 0); err == nil {
 		err = backend.Decode(matrix, d, data)
 	}
 	if err != nil {
