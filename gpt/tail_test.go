@@ -18,7 +18,7 @@ import (
 func TestTailFamilies(t *testing.T) {
 	gpt.SetTailStep(t, 4)
 	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
-		for _, name := range []string{"mistral", "gemma2", "gemma3", "gemma3-layers", "olmo3", "phi3", "qwen2-window", "smollm3-window"} {
+		for _, name := range []string{"mistral", "gemma2", "gemma3", "gemma3-layers", "olmo3", "phi3", "qwen2-window", "smollm3-window", "gpt-oss"} {
 			want := gpttest.Expected(t, "testdata/"+name)
 			time, greedy := want.Shape("input_ids")[1], numbers(want.Ints(t, "greedy"))
 			m := gpttest.Load(t, b, "testdata/"+name, backend.F32)

@@ -41,7 +41,7 @@ func tablePipelines(b *Backend, v *shaders.Variant) (list []pipelineSpec) {
 		for i, n := range lanes {
 			add(shaders.CrossEntropySpec{Lanes: n, LossScale: i == 0})
 		}
-	case "argmax", "global_norm", "layernorm", "layernorm_backward", "rmsnorm", "rmsnorm_backward", "softmax", "sum_squares":
+	case "argmax", "global_norm", "layernorm", "layernorm_backward", "rmsnorm", "rmsnorm_backward", "route", "softmax", "sum_squares":
 		if v.Has("TEXEL") && (!b.limits.Software || b.limits.TexelElements == 0) {
 			return nil
 		}
@@ -71,6 +71,10 @@ func tablePipelines(b *Backend, v *shaders.Variant) (list []pipelineSpec) {
 			s := attentionBackwardShape(&b.limits, attentionSinks, 1, 12)
 			s.Extras = true
 			add(s)
+		}
+	case "expert_linear":
+		for _, rows := range []uint32{1, expertRows} {
+			add(shaders.ExpertLinearSpec{Lanes: e.expertLanes(), Rows: rows, Outs: expertOuts})
 		}
 	case "sum_rows":
 		add(e.sumLanes(v, 3), e.sumLanes(v, 500))
