@@ -63,6 +63,14 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if f.Chat {
 		chat.AddEnds(m, t)
 	}
+	if f.adopted != "" {
+		fmt.Fprintf(os.Stderr, "sampling as the model's files say: %s\n", f.adopted)
+		seed := options.Seed
+		if options.Sampling, err = f.Sampling.Settings(); err != nil {
+			return err
+		}
+		options.Seed = seed
+	}
 	if t != nil {
 		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
@@ -71,14 +79,15 @@ func (f *flags) Run(ctx context.Context) (err error) {
 
 // load loads the model.
 func (f *flags) load(ctx context.Context, b backend.Backend, mode mode) (*model.Model, *tokenizer.Tokenizer, error) {
-	if f.Chat {
-		f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) error {
-			template, err := f.ChatTemplate.Read(ctx, c, "leave --chat out")
-			f.Prompt.Chat = &cli.ChatPrompt{Template: template, System: f.System, Thinking: f.Thinking.Setting()}
+	f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) (err error) {
+		if f.adopted, err = f.Sampling.Adopt(c); err != nil || !f.Chat {
 			return err
 		}
-		f.Hide = true // what the template writes
+		template, err := f.ChatTemplate.Read(ctx, c, "leave --chat out")
+		f.Prompt.Chat = &cli.ChatPrompt{Template: template, System: f.System, Thinking: f.Thinking.Setting()}
+		return err
 	}
+	f.Hide = f.Hide || f.Chat // what the template writes
 	for {
 		m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
 			if f.CtxSize > c.Context {
