@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"slices"
 	"strconv"
 
 	"caldera/gpt/checkpoint/gguf"
@@ -26,19 +27,41 @@ type Sampling struct {
 	RepeatLastN   *int // −1, all tokens, beside a penalty of generation_config.json
 }
 
-// numbers are the numbers of s with their names in generation_config.json and in GGUF,
+// Names of the settings, which are llama.cpp's options.
+const (
+	nameTemp          = "temp"
+	nameTopK          = "top-k"
+	nameTopP          = "top-p"
+	nameMinP          = "min-p"
+	nameRepeatPenalty = "repeat-penalty"
+	nameRepeatLastN   = "repeat-last-n"
+)
+
+// numbers are the numbers of s with their names, those in generation_config.json and in GGUF,
 // and up to what they go.
 func (s *Sampling) numbers() []samplingNumber {
 	return []samplingNumber{
-		{&s.Temperature, "temperature", "temp", 0, math.MaxFloat32}, {&s.TopP, "top_p", "top_p", 0, 1},
-		{&s.MinP, "min_p", "min_p", 0, 1}, {&s.RepeatPenalty, "repetition_penalty", "penalty_repeat", 1e-6, 1e6},
+		{&s.Temperature, nameTemp, "temperature", "temp", 0, math.MaxFloat32}, {&s.TopP, nameTopP, "top_p", "top_p", 0, 1},
+		{&s.MinP, nameMinP, "min_p", "min_p", 0, 1}, {&s.RepeatPenalty, nameRepeatPenalty, "repetition_penalty", "penalty_repeat", 1e-6, 1e6},
 	}
 }
 
 type samplingNumber struct {
-	to         **float64
-	json, gguf string
-	from, most float64
+	to               **float64
+	name, json, gguf string
+	from, most       float64
+}
+
+// counts are the whole numbers of s with their names and keys of GGUF. -1, which a file may have, counts
+// as the least.
+func (s *Sampling) counts() []samplingCount {
+	return []samplingCount{{&s.TopK, nameTopK, keyTopK, 0}, {&s.RepeatLastN, nameRepeatLastN, keyPenaltyLastN, -1}}
+}
+
+type samplingCount struct {
+	to         **int
+	name, gguf string
+	least      int64
 }
 
 func (n samplingNumber) set(name string, x float64) error {
@@ -55,30 +78,30 @@ const (
 	keyPenaltyLastN     = keySampling + "penalty_last_n"
 	generationTopK      = "top_k"
 	generationDoSample  = "do_sample"
-	expectedTopK        = "a whole number, 0 or more"
+	expectedTopK        = "a whole number, 0 or more, or -1 for off"
 	expectedSampleValue = "a number"
 )
 
-// Sampling reads it.
-func (c *Checkpoint) Sampling() (Sampling, error) {
+// Sampling reads it, but for what the user gives: those settings are nil, and whatever the files have
+// for them is no error. They are called as llama.cpp's options are: temp, top-k, top-p, min-p,
+// repeat-penalty, repeat-last-n.
+//
+// The error names the file of a directory, the key, what was found and what was expected.
+func (c *Checkpoint) Sampling(given ...string) (Sampling, error) {
 	if c.sampling == nil {
 		return Sampling{}, nil
 	}
-	return c.sampling()
+	return c.sampling(func(name string) bool { return !slices.Contains(given, name) })
 }
 
 // readSampling reads that of a directory in Hugging Face's layout.
-func readSampling(fsys fs.FS) (s Sampling, err error) {
-	text, err := regular.Read(fsys, generationName, maxConfigSize)
+func readSampling(fsys fs.FS, wanted func(name string) bool) (s Sampling, err error) {
+	o, err := readGeneration(fsys)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
-	var o settings
 	if err == nil {
-		o, err = parseSettings(text)
-	}
-	if err == nil {
-		err = s.parse(o)
+		err = s.parse(o, wanted)
 	}
 	if err != nil {
 		return Sampling{}, fmt.Errorf("%s: %w", generationName, regular.Cause(err))
@@ -86,8 +109,11 @@ func readSampling(fsys fs.FS) (s Sampling, err error) {
 	return s, nil
 }
 
-func (s *Sampling) parse(o settings) error {
+func (s *Sampling) parse(o settings, wanted func(name string) bool) error {
 	for _, n := range s.numbers() {
+		if !wanted(n.name) {
+			continue
+		}
 		var x float64
 		found, err := o.decode(n.json, &x, expectedSampleValue)
 		if found && err == nil {
@@ -97,22 +123,28 @@ func (s *Sampling) parse(o settings) error {
 			return err
 		}
 	}
-	k, draws := 0, true
-	switch found, err := o.decode(generationTopK, &k, expectedTopK); {
-	case err != nil:
-		return err
-	case found && (k < 0 || k > math.MaxInt32):
-		return fmt.Errorf("%s: found %d, expected %s", generationTopK, k, expectedTopK)
-	case found:
-		s.TopK = &k
+	if wanted(nameTopK) {
+		k := 0
+		switch found, err := o.decode(generationTopK, &k, expectedTopK); {
+		case err != nil:
+			return err
+		case found && (k < -1 || k > math.MaxInt32):
+			return fmt.Errorf("%s: found %d, expected %s", generationTopK, k, expectedTopK)
+		case found:
+			k = max(0, k)
+			s.TopK = &k
+		}
 	}
-	if _, err := o.decode(generationDoSample, &draws, "true or false"); err != nil {
-		return err
+	if wanted(nameTemp) {
+		draws := true
+		if _, err := o.decode(generationDoSample, &draws, "true or false"); err != nil {
+			return err
+		}
+		if !draws {
+			s.Temperature = new(float64)
+		}
 	}
-	if !draws {
-		s.Temperature = new(float64)
-	}
-	if s.RepeatPenalty != nil {
+	if s.RepeatPenalty != nil && wanted(nameRepeatLastN) {
 		all := -1
 		s.RepeatLastN = &all
 	}
@@ -120,8 +152,11 @@ func (s *Sampling) parse(o settings) error {
 }
 
 // sampling reads that of a GGUF file.
-func (m metadata) sampling() (s Sampling, err error) {
+func (m metadata) sampling(wanted func(name string) bool) (s Sampling, err error) {
 	for _, n := range s.numbers() {
+		if !wanted(n.name) {
+			continue
+		}
 		key := keySampling + n.gguf
 		x, found, err := valueOf(m, key, expectedSampleValue, gguf.Value.Float)
 		if found && err == nil {
@@ -131,20 +166,19 @@ func (m metadata) sampling() (s Sampling, err error) {
 			return Sampling{}, err
 		}
 	}
-	for _, n := range []struct {
-		key   string
-		to    **int
-		least int64
-	}{{keyTopK, &s.TopK, 0}, {keyPenaltyLastN, &s.RepeatLastN, -1}} {
-		x, found, err := valueOf(m, n.key, "a whole number", gguf.Value.Int)
-		if found && err == nil && (x < n.least || x > math.MaxInt32) {
-			err = fmt.Errorf("%s: found %d, expected %d or more", n.key, x, n.least)
+	for _, n := range s.counts() {
+		if !wanted(n.name) {
+			continue
+		}
+		x, found, err := valueOf(m, n.gguf, "a whole number", gguf.Value.Int)
+		if found && err == nil && (x < -1 || x > math.MaxInt32) {
+			err = fmt.Errorf("%s: found %d, expected -1 or more", n.gguf, x)
 		}
 		if err != nil {
 			return Sampling{}, err
 		}
 		if found {
-			count := int(x)
+			count := int(max(x, n.least))
 			*n.to = &count
 		}
 	}
@@ -189,8 +223,10 @@ func samplingMetadata(s Sampling) (all []gguf.KeyValue) {
 			all = append(all, gguf.KeyValue{Key: keySampling + n.gguf, Value: gguf.OfFloat32(float32(*x))})
 		}
 	}
-	if s.TopK != nil {
-		all = append(all, gguf.KeyValue{Key: keyTopK, Value: gguf.OfUint32(uint32(*s.TopK))})
+	for _, n := range s.counts() {
+		if x := *n.to; x != nil {
+			all = append(all, gguf.KeyValue{Key: n.gguf, Value: gguf.OfInt32(int32(*x))})
+		}
 	}
 	return all
 }

@@ -35,7 +35,8 @@ func TestSampling(t *testing.T) {
 			RepeatPenalty: number(1.1), RepeatLastN: count(-1), Temperature: number(0.7), TopP: number(0.8), TopK: count(20)},
 		// https://huggingface.co/meta-llama/Llama-3.2-1B
 		`{"do_sample": true, "temperature": 0.6, "top_p": 0.9, "min_p": null}`: {Temperature: number(0.6), TopP: number(0.9)},
-		`{"do_sample": false, "temperature": 0.6, "top_k": 0, "min_p": 0.1}`:   {Temperature: number(0), TopK: count(0), MinP: number(0.1)},
+		`{"top_k": -1}`: {TopK: count(0)}, // as vLLM has it
+		`{"do_sample": false, "temperature": 0.6, "top_k": 0, "min_p": 0.1}`: {Temperature: number(0), TopK: count(0), MinP: number(0.1)},
 	} {
 		from := gpttest.OpenCheckpoint(t, withGeneration(t, text))
 		read := func(c *checkpoint.Checkpoint) checkpoint.Sampling {
@@ -64,7 +65,6 @@ func TestSampling(t *testing.T) {
 		if err := from.SaveGGUF(t.Context(), path, checkpoint.SaveOptions{Warn: func(string) {}}); err != nil {
 			t.Fatal(err)
 		}
-		want.RepeatLastN = nil // which GGUF has as a number of tokens
 		if diff := cmp.Diff(want, read(gpttest.OpenCheckpoint(t, path))); diff != "" {
 			t.Errorf("%s, as GGUF (-want +got):\n%s", text, diff)
 		}
@@ -74,11 +74,22 @@ func TestSampling(t *testing.T) {
 		`{"temperature": "hot"}`:    "temperature: found \"hot\", expected a number",
 		`{"top_p": 1.5}`:            "top_p: found 1.5, expected 0 to 1",
 		`{"top_k": -3}`:             "top_k: found -3",
+		`{"temperature": NaN}`:      "generation_config.json: temperature: found \"NaN\", expected a number",
+		`{"min_p": -Infinity}`:      "generation_config.json: min_p: found \"-Infinity\", expected a number",
+		`{"temperature": 1e999}`:    "temperature: found 1e999, expected a number",
+		`{"temperature": 1e300}`:    "temperature: found 1e+300, expected 0 to",
+		`{"top_k": 1e30}`:           "top_k: found 1e30, expected a whole number",
+		`{"top_k": [1]}`:            "top_k: found [1], expected a whole number",
 		`{"top_k": 2.5}`:            "top_k: found 2.5, expected a whole number",
 		`{"repetition_penalty": 0}`: "repetition_penalty: found 0",
 		`{"do_sample": 1}`:          "do_sample: found 1, expected true or false",
 	} {
 		_, err := gpttest.OpenCheckpoint(t, withGeneration(t, text)).Sampling()
 		gpttest.WantError(t, err, part)
+	}
+	text := `{"temperature": NaN, "do_sample": 7, "top_k": "x", "top_p": 8, "min_p": -1, "repetition_penalty": 0}`
+	c := gpttest.OpenCheckpoint(t, withGeneration(t, text))
+	if got, err := c.Sampling("temp", "top-k", "top-p", "min-p", "repeat-penalty"); err != nil || got != (checkpoint.Sampling{}) {
+		t.Errorf("with all that is wrong given: %+v, %v", got, err)
 	}
 }

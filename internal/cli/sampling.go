@@ -18,7 +18,7 @@ type Sampling struct {
 	RepeatLastN   int     `name:"repeat-last-n" default:"64" placeholder:"N" help:"How many recent tokens are penalised (${default})."`
 	Seed          int64   `short:"s" aliases:"random-seed" default:"-1" placeholder:"N" help:"The same seed, model and device give the same text; -1: a random one (${default})."`
 
-	given map[string]bool // which flags the user has given
+	given []string // names of the flags that the user has given
 }
 
 // Settings returns what the flags say. It draws a seed if none was given.

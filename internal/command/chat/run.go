@@ -60,7 +60,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 	adopted := ""
 	f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) (err error) {
-		if adopted, err = f.Sampling.Adopt(c); err != nil {
+		if adopted, err = f.Sampling.Adopt(c, &t.options.Sampling); err != nil {
 			return err
 		}
 		t.template, err = f.ChatTemplate.Read(loading, c, "give the text to caldera generate")
@@ -80,14 +80,8 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	if adopted != "" {
-		seed := t.options.Seed
-		if t.options.Sampling, err = f.Sampling.Settings(); err != nil {
-			return err
-		}
-		if t.options.Seed = seed; f.Verbose {
-			t.note("sampling as the model's files say: %s", adopted)
-		}
+	if adopted != "" && f.Verbose {
+		t.note("sampling as the model's files say: %s", adopted)
 	}
 	t.chat, err = chat.New(m, tok, t.template, chat.Options{Context: f.CtxSize, Cache: f.cache(), Thinking: f.Thinking.Setting(), Forgot: t.forgot})
 	if err != nil {

@@ -38,5 +38,8 @@ func TestAdopt(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "generation_config.json"), []byte(`{"top_p": 3}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t, run(t, command(t, append([]string{"--backend=cpu"}, args()...)...)), 1, "generation_config.json: top_p: found 3, expected 0 to 1")
+	wantFailure(t, run(t, command(t, append([]string{"--backend=cpu"}, args()...)...)), 1, "generation_config.json: top_p: found 3, expected 0 to 1; a flag for it counts in its place")
+	if got := generate(t, args("--top-p=0.95")...); got.Out != before.Out {
+		t.Errorf("%q with a flag for what the file has wrong, expected %q", got.Out, before.Out)
+	}
 }

@@ -52,8 +52,6 @@ type flags struct {
 	LogProbs   int    `name:"logprobs" aliases:"n-probs,top-logprobs" placeholder:"N" help:"Tell of the N likeliest tokens at each place their log-probabilities: in the JSON, else in a table on standard error."`
 	Color      string `enum:"auto,always,never" default:"auto" placeholder:"WHEN" help:"Print the prompt faint: auto (on a terminal, unless NO_COLOR is set), always or never (${default})."`
 	Verbose    bool   `short:"v" help:"End with timings on standard error."`
-
-	adopted string // what the model's files say of sampling
 }
 
 // maxLogProbs bounds how many tokens are listed for each one generated.

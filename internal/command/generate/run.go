@@ -55,7 +55,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 
 	start := time.Now()
-	m, t, err := f.load(ctx, b, mode)
+	m, t, err := f.load(ctx, b, mode, &options.Sampling)
 	if err != nil {
 		return err
 	}
@@ -63,25 +63,24 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	if f.Chat {
 		chat.AddEnds(m, t)
 	}
-	if f.adopted != "" {
-		fmt.Fprintf(os.Stderr, "sampling as the model's files say: %s\n", f.adopted)
-		seed := options.Seed
-		if options.Sampling, err = f.Sampling.Settings(); err != nil {
-			return err
-		}
-		options.Seed = seed
-	}
 	if t != nil {
 		options.Vocab, options.Barred = t.VocabSize(), t.Holes()
 	}
 	return mode.run(ctx, loaded{device, m, t, options, time.Since(start)})
 }
 
-// load loads the model.
-func (f *flags) load(ctx context.Context, b backend.Backend, mode mode) (*model.Model, *tokenizer.Tokenizer, error) {
-	f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) (err error) {
-		if f.adopted, err = f.Sampling.Adopt(c); err != nil || !f.Chat {
+// load loads the model. s becomes what its files say of sampling, but for what flags say.
+func (f *flags) load(ctx context.Context, b backend.Backend, mode mode, s *gpt.Sampling) (*model.Model, *tokenizer.Tokenizer, error) {
+	f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) error {
+		adopted, err := f.Sampling.Adopt(c, s)
+		if err != nil {
 			return err
+		}
+		if adopted != "" && !f.ModelFlags.Quiet {
+			fmt.Fprintf(os.Stderr, "sampling as the model's files say: %s\n", adopted)
+		}
+		if !f.Chat {
+			return nil
 		}
 		template, err := f.ChatTemplate.Read(ctx, c, "leave --chat out")
 		f.Prompt.Chat = &cli.ChatPrompt{Template: template, System: f.System, Thinking: f.Thinking.Setting()}
