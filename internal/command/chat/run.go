@@ -67,10 +67,10 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	m, tok, err := f.ModelFlags.Load(loading, b, func(c model.Config, tok *tokenizer.Tokenizer) (*gpt.Use, error) {
-		switch {
-		case f.CtxSize > c.Context:
-			return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
-		case tok == nil:
+		if err := cli.CheckContext(f.CtxSize, c); err != nil {
+			return nil, err
+		}
+		if tok == nil {
 			return nil, errors.New("the checkpoint has no tokenizer files (tokenizer.json, or vocab.json and merges.txt), and a chat is text")
 		}
 		return &gpt.Use{Context: f.CtxSize, Cache: f.cache(), Feeds: []int{1}, Compile: true}, nil

@@ -89,8 +89,8 @@ func (f *flags) load(ctx context.Context, b backend.Backend, mode mode, s *gpt.S
 	f.Hide = f.Hide || f.Chat // what the template writes
 	for {
 		m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
-			if f.CtxSize > c.Context {
-				return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
+			if err := cli.CheckContext(f.CtxSize, c); err != nil {
+				return nil, err
 			}
 			return mode.use(ctx, c, t)
 		})

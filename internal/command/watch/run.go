@@ -56,8 +56,8 @@ func (f *flags) run(ctx context.Context) (err error) {
 	}
 	context := 0
 	m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, _ *tokenizer.Tokenizer) (*gpt.Use, error) {
-		if f.CtxSize > c.Context {
-			return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
+		if err := cli.CheckContext(f.CtxSize, c); err != nil {
+			return nil, err
 		}
 		context = cmp.Or(f.CtxSize, min(c.Context, usualContext))
 		return &gpt.Use{Context: context, Cache: f.cache(), Feeds: []int{chunk(c, context), 1}}, f.within(c)
