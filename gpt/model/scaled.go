@@ -2,20 +2,16 @@ package model
 
 import (
 	"math"
-	"slices"
 
 	"caldera/internal/setting"
 )
 
-// RopeScalings are what Scaled scales positions by.
-var RopeScalings = []string{"linear", "yarn"}
-
 // Scaled is c for a context that is factor times as long as that of training, which c.Context is: its
-// rotary positions are scaled by one of RopeScalings, as [Rope] says. It is an error where positions are
+// rotary positions are scaled by "linear" or "yarn", as [Rope] says. It is an error where positions are
 // learned, and where c has a scaling already.
 func (c Config) Scaled(scaling string, factor float64) (Config, error) {
-	if !slices.Contains(RopeScalings, scaling) {
-		return c, setting.Errorf("{rope-scaling=%s}: expected one of %v", scaling, RopeScalings)
+	if scaling != "linear" && scaling != "yarn" {
+		return c, setting.Errorf("{rope-scaling=%s}: expected linear or yarn", scaling)
 	}
 	most := float64(maxContext) / float64(max(c.Context, 1))
 	if !(factor > 1 && factor <= most) { // NaN too

@@ -52,14 +52,13 @@ func ActivationsWarning(m *model.Model) string {
 func Vars(of kong.Vars) kong.Vars {
 	targets := backend.DTypes(backend.Targets)
 	vars := kong.Vars{
-		"backends":     strings.Join(backend.Names(), ","),
-		"dtypes":       strings.ReplaceAll(backend.JoinDTypes(targets), " ", ""),
-		"types":        strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Weights)), " ", ""),
-		"weights":      backend.JoinDTypes(targets),
-		"plain":        backend.JoinDTypes(backend.PlainDTypes()),
-		"blocks":       backend.JoinDTypes(slices.DeleteFunc(slices.Clone(targets), func(d backend.DType) bool { return !d.Quantized() })),
-		"ropescalings": strings.Join(model.RopeScalings, ","),
-		"caches":       strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Caches)), " ", ""),
+		"backends": strings.Join(backend.Names(), ","),
+		"dtypes":   strings.ReplaceAll(backend.JoinDTypes(targets), " ", ""),
+		"types":    strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Weights)), " ", ""),
+		"weights":  backend.JoinDTypes(targets),
+		"plain":    backend.JoinDTypes(backend.PlainDTypes()),
+		"blocks":   backend.JoinDTypes(slices.DeleteFunc(slices.Clone(targets), func(d backend.DType) bool { return !d.Quantized() })),
+		"caches":   strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Caches)), " ", ""),
 	}
 	maps.Copy(vars, of)
 	return vars

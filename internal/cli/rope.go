@@ -10,7 +10,7 @@ import (
 
 // RopeFlags scale the rotary positions of a model.
 type RopeFlags struct {
-	RopeScaling string  `enum:"none,${ropescalings}" default:"none" placeholder:"HOW" help:"Scale rotary positions for a context longer than that of training: ${ropescalings}, or none for what the model's files say (${default})."`
+	RopeScaling string  `enum:"none,linear,yarn" default:"none" placeholder:"HOW" help:"Scale rotary positions for a context longer than that of training: linear, yarn, or none for what the model's files say (${default})."`
 	RopeScale   float64 `placeholder:"N" help:"With --rope-scaling: how many times as long the context may be."`
 }
 
