@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 
 	"caldera/gpt/checkpoint/gguf"
@@ -27,11 +28,14 @@ type ChatTemplate struct {
 // which continues texts.
 var ErrNoChatTemplate = errors.New("the model has no chat template")
 
-// Files of Hugging Face's layout that may have the template. The first that does counts.
+// Files of Hugging Face's layout that may have the template. The first that does counts. Templates beside
+// the default one, such as one for tools, are files of a directory, and count where it is nowhere.
 const (
 	templateName    = "chat_template.jinja"
 	tokenizerConfig = "tokenizer_config.json"
 	templateJSON    = "chat_template.json"
+	templateDir     = "additional_chat_templates"
+	templateSuffix  = ".jinja"
 )
 
 const (
@@ -43,15 +47,17 @@ const (
 	specialTokensFile = "special_tokens_map.json"
 )
 
-// ChatTemplate reads the template. The error is ErrNoChatTemplate where there is none; the
-// texts of special tokens are there all the same.
+// ChatTemplate reads the template. The error is ErrNoChatTemplate where there is none. Where the
+// template alone is missing or wrong, the texts of special tokens are there all the same; with any other
+// error Tokens is nil.
 func (c *Checkpoint) ChatTemplate() (t ChatTemplate, err error) {
-	if t, err = c.template(); err != nil {
-		return t, err
+	t, wrong := c.template()
+	if wrong != nil && t.Tokens == nil {
+		return t, wrong
 	}
 	tokenizer, err := c.Tokenizer()
 	if err != nil {
-		return t, err
+		return ChatTemplate{}, err
 	}
 	if t.Tokens = maps.Clone(t.Tokens); t.Tokens == nil {
 		t.Tokens = map[string]string{}
@@ -61,10 +67,10 @@ func (c *Checkpoint) ChatTemplate() (t ChatTemplate, err error) {
 			t.Tokens[name], _ = tokenizer.Token(ids[0])
 		}
 	}
-	if t.Source == "" {
-		return t, ErrNoChatTemplate
+	if wrong == nil && t.Source == "" {
+		wrong = ErrNoChatTemplate
 	}
-	return t, nil
+	return t, wrong
 }
 
 // SetChatTemplate makes t the checkpoint's template, which is saved with it.
@@ -72,18 +78,18 @@ func (c *Checkpoint) SetChatTemplate(t ChatTemplate) {
 	c.template = func() (ChatTemplate, error) { return t, nil }
 }
 
+// templateReader reads a template, and goes on with special tokens where it is wrong.
+type templateReader struct {
+	ChatTemplate
+	wrong error // the template
+}
+
 // readTemplate reads the template of a directory in Hugging Face's layout.
 func readTemplate(fsys fs.FS) (ChatTemplate, error) {
-	t := ChatTemplate{Tokens: map[string]string{}}
-	data, err := regular.Read(fsys, templateName, maxTemplateFile)
-	switch {
-	case err == nil:
-		if at := printable.InvalidUTF8(data); at >= 0 {
-			return t, fmt.Errorf("%s: byte %d is 0x%02x, expected UTF-8", templateName, at, data[at])
-		}
-		t.Source = string(data)
-	case !errors.Is(err, fs.ErrNotExist):
-		return t, fmt.Errorf("%s: %w", templateName, regular.Cause(err))
+	t := templateReader{ChatTemplate: ChatTemplate{Tokens: map[string]string{}}}
+	t.file(fsys, templateName)
+	if t.Source == "" && t.wrong == nil {
+		t.file(fsys, templateDir+"/"+defaultTemplate+templateSuffix)
 	}
 	for _, name := range []string{tokenizerConfig, specialTokensFile, templateJSON} {
 		data, err := regular.Read(fsys, name, maxTemplateFile)
@@ -91,22 +97,64 @@ func readTemplate(fsys fs.FS) (ChatTemplate, error) {
 			continue
 		}
 		if err == nil {
-			err = strictjson.Object(data, maxTemplateDepth, t.member)
+			err = strictjson.Object(data, maxTemplateDepth, func(key string, value json.RawMessage) error {
+				t.member(name, key, value)
+				return nil
+			})
 		}
 		if err != nil {
-			return t, fmt.Errorf("%s: %w", name, regular.Cause(err))
+			return ChatTemplate{}, fmt.Errorf("%s: %w", name, regular.Cause(err))
 		}
 	}
-	return t, nil
+	if t.Source == "" && t.wrong == nil {
+		t.additional(fsys)
+	}
+	return t.ChatTemplate, t.wrong
+}
+
+// file reads the template from a file of its own, if there is one.
+func (t *templateReader) file(fsys fs.FS, name string) {
+	data, err := regular.Read(fsys, name, maxTemplateFile)
+	switch at := printable.InvalidUTF8(data); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		t.wrong = fmt.Errorf("%s: %w", name, regular.Cause(err))
+	case at >= 0:
+		t.wrong = fmt.Errorf("%s: byte %d is 0x%02x, expected UTF-8", name, at, data[at])
+	default:
+		t.Source = string(data)
+	}
+}
+
+// additional takes the one template that is called something else than the default one.
+func (t *templateReader) additional(fsys fs.FS) {
+	entries, err := fs.ReadDir(fsys, templateDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.wrong = fmt.Errorf("%s: %w", templateDir, regular.Cause(err))
+		return
+	}
+	var names []string
+	for _, e := range entries {
+		if name, is := strings.CutSuffix(e.Name(), templateSuffix); is {
+			names = append(names, name)
+		}
+	}
+	at, err := choose(names)
+	switch {
+	case err != nil:
+		t.wrong = fmt.Errorf("%s: %w", templateDir, err)
+	case at >= 0:
+		t.file(fsys, templateDir+"/"+names[at]+templateSuffix)
+	}
 }
 
 // member reads a member of one of the files of JSON.
-func (t *ChatTemplate) member(key string, value json.RawMessage) error {
+func (t *templateReader) member(file, key string, value json.RawMessage) {
 	switch {
-	case key == chatTemplateKey && t.Source == "":
+	case key == chatTemplateKey && t.Source == "" && t.wrong == nil:
 		source, err := templateText(value)
 		if err != nil {
-			return fmt.Errorf("%s: %w", key, err)
+			t.wrong = fmt.Errorf("%s: %s: %w", file, key, err)
 		}
 		t.Source = source
 	case strings.HasSuffix(key, "_token"):
@@ -119,7 +167,6 @@ func (t *ChatTemplate) member(key string, value json.RawMessage) error {
 			t.Tokens[key] = text
 		}
 	}
-	return nil
 }
 
 // templateText reads a template, or the default one of a list of named ones.
@@ -132,12 +179,27 @@ func templateText(value json.RawMessage) (string, error) {
 	if err := json.Unmarshal(value, &list); err != nil {
 		return "", fmt.Errorf("found %s, expected a text, or an array of objects with a name and a template", strictjson.Text(value))
 	}
-	for _, t := range list {
-		if t.Name == defaultTemplate || len(list) == 1 {
-			return t.Template, nil
-		}
+	names := make([]string, len(list))
+	for i, t := range list {
+		names[i] = t.Name
 	}
-	return "", fmt.Errorf("found %d templates, none of which is called %q", len(list), defaultTemplate)
+	at, err := choose(names)
+	if at < 0 {
+		return "", err
+	}
+	return list[at].Template, nil
+}
+
+// choose is the place of the default template, or of the only one; -1 for none.
+func choose(names []string) (int, error) {
+	at := slices.Index(names, defaultTemplate)
+	switch {
+	case at >= 0 || len(names) == 0:
+		return at, nil
+	case len(names) == 1:
+		return 0, nil
+	}
+	return -1, fmt.Errorf("found %d templates, %s, none of which is called %q", len(names), quoted(names), defaultTemplate)
 }
 
 // chatTemplate reads the template of a GGUF file.

@@ -34,12 +34,23 @@ func TestChatTemplate(t *testing.T) {
 		"older":             {map[string]string{"chat_template.json": `{"chat_template": "old"}`}, "old", bos["bos_token"], ""},
 		"a number":          {map[string]string{"tokenizer_config.json": `{"chat_template": 3}`}, "", "", "tokenizer_config.json: chat_template: found 3"},
 		"not UTF-8":         {map[string]string{"chat_template.jinja": "\xff"}, "", "", "byte 0 is 0xff"},
+		"beside":            {map[string]string{"additional_chat_templates/tool_use.jinja": "t", "chat_template.jinja": source}, source, bos["bos_token"], ""},
+		"beside config":     {map[string]string{"additional_chat_templates/tool_use.jinja": "t", "tokenizer_config.json": `{"chat_template": "x"}`}, "x", bos["bos_token"], ""},
+		"default beside":    {map[string]string{"additional_chat_templates/a.jinja": "t", "additional_chat_templates/default.jinja": "d", "tokenizer_config.json": `{"chat_template": "x"}`}, "d", bos["bos_token"], ""},
+		"one beside":        {map[string]string{"additional_chat_templates/rag.jinja": "r", "additional_chat_templates/notes.txt": "no"}, "r", bos["bos_token"], ""},
+		"several beside":    {map[string]string{"additional_chat_templates/a.jinja": "r", "additional_chat_templates/b.jinja": "r"}, "", "", `additional_chat_templates: found 2 templates, "a", "b", none of which is called "default"`},
+		"beside, no UTF-8":  {map[string]string{"additional_chat_templates/a.jinja": "\xff"}, "", "", "additional_chat_templates/a.jinja: byte 0 is 0xff"},
+		"a file for a dir":  {map[string]string{"additional_chat_templates": "x"}, "", "", "additional_chat_templates"},
 		"special elsewhere": {map[string]string{"chat_template.jinja": "x", "special_tokens_map.json": `{"bos_token": "<m>"}`}, "x", "<m>", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := gpttest.ChatModel(t, "")
 			for file, text := range c.files {
-				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o666); err != nil {
+				err := os.MkdirAll(filepath.Join(dir, filepath.Dir(file)), 0o777)
+				if err == nil {
+					err = os.WriteFile(filepath.Join(dir, file), []byte(text), 0o666)
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 			}

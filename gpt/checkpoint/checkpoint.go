@@ -28,7 +28,8 @@ type Checkpoint struct {
 	file      source
 	layout    layout
 	tokenizer func() (*tokenizer.Tokenizer, error)
-	template  func() (ChatTemplate, error) // without a source where there is none
+	template  func() (ChatTemplate, error)                          // without a source where there is none
+	sampling  func(wanted func(name string) bool) (Sampling, error) // nil for none
 }
 
 // source is the file of a checkpoint's tensors, or its files.
@@ -76,6 +77,7 @@ func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
 	}
 	c := huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") })
 	c.template = func() (ChatTemplate, error) { return readTemplate(fsys) }
+	c.sampling = func(wanted func(name string) bool) (Sampling, error) { return readSampling(fsys, wanted) }
 	return c, nil
 }
 

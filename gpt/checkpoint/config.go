@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,12 +42,15 @@ func ReadConfig(fsys fs.FS) (c model.Config, err error) {
 	if err != nil {
 		return model.Config{}, fmt.Errorf("%s: %w", configName, regular.Cause(err))
 	}
-	text, err = regular.Read(fsys, generationName, maxConfigSize)
+	o, err := readGeneration(fsys)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
 	if err == nil {
-		err = parseGenerationConfig(text, &c)
+		err = o.tokens(&c)
+	}
+	if err == nil {
+		err = c.Validate()
 	}
 	if err != nil {
 		return model.Config{}, fmt.Errorf("%s: %w", generationName, regular.Cause(err))
@@ -81,16 +85,22 @@ func parseConfig(text []byte) (model.Config, error) {
 	return c, c.Validate()
 }
 
-// parseGenerationConfig reads the text of a generation_config.json into c.
-func parseGenerationConfig(text []byte, c *model.Config) error {
-	o, err := parseSettings(text)
+// noNumber matches strings of JSON, and what Python writes for numbers that JSON does not have.
+var noNumber = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b`)
+
+// readGeneration reads generation_config.json. Numbers that JSON does not have become strings, which
+// matter only where they are asked for.
+func readGeneration(fsys fs.FS) (settings, error) {
+	text, err := regular.Read(fsys, generationName, maxConfigSize)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := o.tokens(c); err != nil {
-		return err
-	}
-	return c.Validate()
+	return parseSettings(noNumber.ReplaceAllFunc(text, func(found []byte) []byte {
+		if found[0] == '"' {
+			return found
+		}
+		return strconv.AppendQuote(nil, string(found))
+	}))
 }
 
 // settings are the members of a JSON object.

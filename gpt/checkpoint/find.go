@@ -129,6 +129,7 @@ func openDir(dir string, open func(path string) (*safetensors.File, error), weig
 	}
 	c := huggingFace(config, baseName(dir), safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(dir) })
 	c.Path, c.template = dir, func() (ChatTemplate, error) { return readTemplate(os.DirFS(dir)) }
+	c.sampling = func(wanted func(name string) bool) (Sampling, error) { return readSampling(os.DirFS(dir), wanted) }
 	return c, nil
 }
 

@@ -37,7 +37,7 @@ func newStagingName() string { return fmt.Sprintf(".caldera-%016x.tmp", rand.Uin
 var directoryFiles = []string{
 	configName, generationName, safetensors.SingleName, safetensors.IndexName,
 	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-	"chat_template.jinja", "chat_template.json",
+	templateName, templateJSON, templateDir,
 	"optimizer.safetensors", "train.json", // of a training run that made the old model: it cannot go on with another
 	"pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5", "tf_model.h5.index.json", "flax_model.msgpack", "flax_model.msgpack.index.json",
 }
@@ -168,7 +168,7 @@ func finishReplacement(dir string) error {
 		return err
 	}
 	old := func(name string) bool { return isDirectoryFile(name) && !slices.Contains(names, name) }
-	if err := removeEntries(dir, entries, old, os.Remove); err != nil {
+	if err := removeEntries(dir, entries, old, removeOld); err != nil {
 		return err
 	}
 	if err := atomicfile.SyncDir(dir); err != nil {
@@ -179,6 +179,14 @@ func finishReplacement(dir string) error {
 		return err
 	}
 	return os.RemoveAll(done)
+}
+
+// removeOld removes a file of an old model, or its directory of templates.
+func removeOld(path string) error {
+	if filepath.Base(path) == templateDir {
+		return os.RemoveAll(path)
+	}
+	return os.Remove(path)
 }
 
 // place makes to the same file as from, in one step. from stays.

@@ -130,7 +130,8 @@ func TestReplaceCutOff(t *testing.T) {
 // TestReplaceKeeps writes into a directory of many files: a model's go, others stay.
 func TestReplaceKeeps(t *testing.T) {
 	dir := t.TempDir()
-	gone := append(slices.Clone(directoryFiles), "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "pytorch_model-00001-of-00003.bin")
+	gone := slices.DeleteFunc(slices.Clone(directoryFiles), func(name string) bool { return name == templateDir })
+	gone = append(gone, templateDir+"/tool_use.jinja", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "pytorch_model-00001-of-00003.bin")
 	kept := []string{"README.md", "notes.txt", "model.gguf", "mymodel-00001-of-00002.safetensors", "model.safetensors.bak", "sub/config.json", ".git/config"}
 	for _, name := range append(gone, kept...) {
 		path := filepath.Join(dir, name)

@@ -141,6 +141,15 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if files[configName], err = configJSON(config); err != nil {
 		return err
 	}
+	sampling, err := c.savedSampling(o)
+	if err != nil {
+		return err
+	}
+	if generation, err := sampling.generationJSON(config); err != nil {
+		return err
+	} else if generation != nil {
+		files[generationName] = generation
+	}
 	r, err := replaceDir(dir)
 	if err != nil {
 		return err
@@ -190,21 +199,23 @@ func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 	return files, err
 }
 
+// tokenIDs are ids as Hugging Face has them: null, an id, or several.
+func tokenIDs(ids []int) any {
+	switch len(ids) {
+	case 0:
+		return nil
+	case 1:
+		return ids[0]
+	}
+	return ids
+}
+
 // configJSON is the text of config.json for a model of shape c.
 func configJSON(c model.Config) ([]byte, error) {
 	f := c.Architecture()
-	token := func(ids []int) any { // as Hugging Face has it: null, an id, or several
-		switch len(ids) {
-		case 0:
-			return nil
-		case 1:
-			return ids[0]
-		}
-		return ids
-	}
 	all := map[string]any{
 		"architectures": f.Classes[:1], "model_type": f.Name, "vocab_size": c.Vocab, "tie_word_embeddings": c.TieEmbeddings,
-		"bos_token_id": token(c.BOS), "eos_token_id": token(c.EOS),
+		"bos_token_id": tokenIDs(c.BOS), "eos_token_id": tokenIDs(c.EOS),
 	}
 	for _, s := range f.Keys {
 		value := s.Value(&c)

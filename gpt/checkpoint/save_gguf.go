@@ -96,6 +96,11 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 	if config, err = o.ends(config, v); err != nil {
 		return nil, nil, err
 	}
+	sampling, err := c.savedSampling(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	all = append(all, samplingMetadata(sampling)...)
 	token(keyBOS, config.BOS)
 	token(keyEOS, config.EOS)
 	token(keyEOT, config.EOS[min(1, len(config.EOS)):])

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"caldera/gpt/chat"
 	"caldera/gpt/checkpoint"
@@ -24,10 +25,13 @@ func (f ChatTemplate) Read(ctx context.Context, c *checkpoint.Checkpoint, instea
 	}
 	own, err := c.ChatTemplate()
 	switch {
-	case source != "" && (err == nil || errors.Is(err, checkpoint.ErrNoChatTemplate)):
+	case source != "" && own.Tokens != nil:
 		return chat.Template{Source: source, Tokens: own.Tokens}, nil
 	case errors.Is(err, checkpoint.ErrNoChatTemplate):
 		return t, Usagef("%s: %w, so it is a base model, which continues texts: %s, or give a template with --chat-template=FILE", c.Name, err, instead)
+	}
+	if err != nil && own.Tokens != nil {
+		err = fmt.Errorf("%s: %w: give a template with --chat-template=FILE", c.Name, err)
 	}
 	return chat.Template(own), err
 }

@@ -25,6 +25,7 @@ type ModelFlags struct {
 
 	AdapterFlag
 	ActivationFlag
+	RopeFlags
 
 	// NoText is set for a command that takes token ids. If the tokenizer cannot be
 	// read, Load writes a warning and returns none.
@@ -77,6 +78,9 @@ func (f ModelFlags) Load(ctx context.Context, b backend.Backend, use func(model.
 	c, err := f.Open(ctx, log)
 	if err != nil {
 		return nil, nil, err
+	}
+	if c.Config, err = f.RopeFlags.Scale(c.Config); err != nil {
+		return nil, nil, errors.Join(err, c.Close())
 	}
 	if f.Opened != nil {
 		if err := f.Opened(c); err != nil {

@@ -17,6 +17,8 @@ type Sampling struct {
 	RepeatPenalty float64 `aliases:"repetition-penalty" default:"1" placeholder:"R" help:"Divide the scores of recent tokens by R; 1: off (${default})."`
 	RepeatLastN   int     `name:"repeat-last-n" default:"64" placeholder:"N" help:"How many recent tokens are penalised (${default})."`
 	Seed          int64   `short:"s" aliases:"random-seed" default:"-1" placeholder:"N" help:"The same seed, model and device give the same text; -1: a random one (${default})."`
+
+	given []string // names of the flags that the user has given
 }
 
 // Settings returns what the flags say. It draws a seed if none was given.

@@ -11,6 +11,7 @@ import (
 // Advice about flags of other programs, for every command that could have them.
 const (
 	OneDevice = "the whole model is on one device: choose it with --backend and --device, and leave this out"
+	Positions = "positions are as the model's files say: for a longer context see --rope-scaling and --rope-scale"
 	Automatic = "this is chosen by itself: leave it out"
 	HubToken  = "set HF_TOKEN in the environment, or run hf auth login"
 )

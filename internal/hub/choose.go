@@ -26,6 +26,9 @@ var beside = []string{
 	"chat_template.jinja", "chat_template.json",
 }
 
+// templates is the directory, beside the weights, of templates other than the default one.
+const templates = "additional_chat_templates"
+
 // choice is what a model needs of a repository.
 type choice struct {
 	files []File // apart from the shards that index names
@@ -61,7 +64,8 @@ func layout(files []File, weights, open string) choice {
 	}
 	dir := path.Dir(weights)
 	for _, f := range files {
-		if f.Path == weights || path.Dir(f.Path) == dir && slices.Contains(beside, path.Base(f.Path)) {
+		in := path.Dir(f.Path)
+		if f.Path == weights || in == dir && slices.Contains(beside, path.Base(f.Path)) || in == path.Join(dir, templates) && path.Ext(f.Path) == ".jinja" {
 			c.files = append(c.files, f)
 		}
 	}

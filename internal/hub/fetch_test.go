@@ -25,11 +25,12 @@ const repo = "org/tiny"
 func tiny() map[string][]byte {
 	return map[string][]byte{
 		"config.json": []byte(`{"model_type":"gpt2"}`), "tokenizer.json": []byte("{}"), "empty.txt": nil, "README.md": []byte("# Tiny\n"),
-		"model.safetensors.index.json":     []byte(`{"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}`),
-		"model-00001-of-00002.safetensors": []byte(strings.Repeat("one", 50_000)),
-		"model-00002-of-00002.safetensors": []byte(strings.Repeat("two", 50_000)),
-		"pytorch_model.bin":                []byte("no"),
-		"chat_template.jinja":              {}, // git's checksum of nothing
+		"model.safetensors.index.json":      []byte(`{"weight_map":{"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}}`),
+		"model-00001-of-00002.safetensors":  []byte(strings.Repeat("one", 50_000)),
+		"model-00002-of-00002.safetensors":  []byte(strings.Repeat("two", 50_000)),
+		"pytorch_model.bin":                 []byte("no"),
+		"chat_template.jinja":               {}, // git's checksum of nothing
+		"additional_chat_templates/t.jinja": []byte("tools"), "additional_chat_templates/notes.md": []byte("no"),
 	}
 }
 
@@ -91,9 +92,10 @@ func TestFetch(t *testing.T) {
 	}
 	snapshot := "models--org--tiny/snapshots/" + hubtest.Commit
 	var want []string
-	for _, name := range []string{"chat_template.jinja", "config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json"} {
+	for _, name := range []string{"additional_chat_templates/t.jinja", "chat_template.jinja", "config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json"} {
 		sum := hubtest.Sum(name, files[name])
-		want = append(want, snapshot+"/"+name+" -> ../../blobs/"+sum, "models--org--tiny/blobs/"+sum, ".locks/models--org--tiny/"+sum+".lock")
+		up := strings.Repeat("../", 2+strings.Count(name, "/"))
+		want = append(want, snapshot+"/"+name+" -> "+up+"blobs/"+sum, "models--org--tiny/blobs/"+sum, ".locks/models--org--tiny/"+sum+".lock")
 	}
 	want = append(want, "models--org--tiny/refs/main")
 	slices.Sort(want)
@@ -424,7 +426,7 @@ func TestProgress(t *testing.T) {
 		}
 		last = done
 	}})
-	if err != nil || last != most || len(seen) != 6 {
+	if err != nil || last != most || len(seen) != 7 {
 		t.Errorf("%v, %d of %d bytes of %d files", err, last, most, len(slices.Collect(maps.Keys(seen))))
 	}
 }

@@ -184,6 +184,9 @@ func (t ValueType) integer(p []byte) (int64, bool) {
 // OfUint32 makes a value of type Uint32, the type of counts and ids.
 func OfUint32(n uint32) Value { return Value{Uint32, binary.LittleEndian.AppendUint32(nil, n)} }
 
+// OfInt32 makes a value of type Int32, that of whole numbers that may be negative.
+func OfInt32(n int32) Value { return Value{Int32, binary.LittleEndian.AppendUint32(nil, uint32(n))} }
+
 // OfFloat32 makes a value of type Float32.
 func OfFloat32(x float32) Value {
 	return Value{Float32, binary.LittleEndian.AppendUint32(nil, math.Float32bits(x))}

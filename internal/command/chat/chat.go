@@ -93,6 +93,7 @@ var foreign = cli.Foreign(map[string]string{
 	cli.OneDevice:  "-ngl --n-gpu-layers --gpu-layers --num-gpu -sm --split-mode -ts --tensor-split -mg --main-gpu --device-map --gpus",
 	cli.Automatic: "-fa --flash-attn -b --batch-size -ub --ubatch-size --mlock --mmap --no-mmap -tb --threads-batch --no-warmup --log-disable --simple-io" +
 		" -cnv --conversation -i --interactive --interactive-first --jinja --no-jinja --numa --prio --poll",
+	cli.Positions: "--rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast",
 	"name the file behind the model: -m org/name:file":     "-hff --hf-file",
 	"give the first message as an argument, or on a line":  "-p --prompt -f --file",
 	"see caldera generate --chat, which has one message":   "-st --single-turn --json-stream",

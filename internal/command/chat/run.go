@@ -58,15 +58,19 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
+	adopted := ""
 	f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) (err error) {
+		if adopted, err = f.Sampling.Adopt(c, &t.options.Sampling); err != nil {
+			return err
+		}
 		t.template, err = f.ChatTemplate.Read(loading, c, "give the text to caldera generate")
 		return err
 	}
 	m, tok, err := f.ModelFlags.Load(loading, b, func(c model.Config, tok *tokenizer.Tokenizer) (*gpt.Use, error) {
-		switch {
-		case f.CtxSize > c.Context:
-			return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
-		case tok == nil:
+		if err := cli.CheckContext(f.CtxSize, c); err != nil {
+			return nil, err
+		}
+		if tok == nil {
 			return nil, errors.New("the checkpoint has no tokenizer files (tokenizer.json, or vocab.json and merges.txt), and a chat is text")
 		}
 		return &gpt.Use{Context: f.CtxSize, Cache: f.cache(), Feeds: []int{1}, Compile: true}, nil
@@ -76,6 +80,9 @@ func (f *flags) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	if adopted != "" && f.Verbose {
+		t.note("sampling as the model's files say: %s", adopted)
+	}
 	t.chat, err = chat.New(m, tok, t.template, chat.Options{Context: f.CtxSize, Cache: f.cache(), Thinking: f.Thinking.Setting(), Forgot: t.forgot})
 	if err != nil {
 		return err

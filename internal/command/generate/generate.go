@@ -165,8 +165,8 @@ var foreign = cli.Foreign(map[string]string{
 		" --mirostat-tau --typical --typical-p --tfs-z --tfs --dynatemp-range --dynatemp-exp --xtc-probability --xtc-threshold --dry-multiplier --top-n-sigma" +
 		" --presence-penalty --frequency-penalty --num-beams --grammar --grammar-file --json-schema --logit-bias --samplers --sampling-seq --penalize-nl" +
 		" --no-repeat-ngram-size --length-penalty --penalty-alpha",
-	"positions are learned, they cannot be scaled: leave it out": "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx",
-	"--lora": "--lora-scaled --adapter --adapter-path",
+	cli.Positions: "--rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast",
+	"--lora":      "--lora-scaled --adapter --adapter-path",
 	"say with --predict how many tokens follow the prompt":                          "--max-length --max-len --max-seq-len",
 	"text is printed on standard output: write > FILE behind it":                    "-o --out --output --output-file",
 	"say --json, or --json-stream for an object a token":                            "--format --output-format",

@@ -55,7 +55,7 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, b.Close()) }()
 
 	start := time.Now()
-	m, t, err := f.load(ctx, b, mode)
+	m, t, err := f.load(ctx, b, mode, &options.Sampling)
 	if err != nil {
 		return err
 	}
@@ -69,20 +69,28 @@ func (f *flags) Run(ctx context.Context) (err error) {
 	return mode.run(ctx, loaded{device, m, t, options, time.Since(start)})
 }
 
-// load loads the model.
-func (f *flags) load(ctx context.Context, b backend.Backend, mode mode) (*model.Model, *tokenizer.Tokenizer, error) {
-	if f.Chat {
-		f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) error {
-			template, err := f.ChatTemplate.Read(ctx, c, "leave --chat out")
-			f.Prompt.Chat = &cli.ChatPrompt{Template: template, System: f.System, Thinking: f.Thinking.Setting()}
+// load loads the model. s becomes what its files say of sampling, but for what flags say.
+func (f *flags) load(ctx context.Context, b backend.Backend, mode mode, s *gpt.Sampling) (*model.Model, *tokenizer.Tokenizer, error) {
+	f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) error {
+		adopted, err := f.Sampling.Adopt(c, s)
+		if err != nil {
 			return err
 		}
-		f.Hide = true // what the template writes
+		if adopted != "" && !f.ModelFlags.Quiet {
+			fmt.Fprintf(os.Stderr, "sampling as the model's files say: %s\n", adopted)
+		}
+		if !f.Chat {
+			return nil
+		}
+		template, err := f.ChatTemplate.Read(ctx, c, "leave --chat out")
+		f.Prompt.Chat = &cli.ChatPrompt{Template: template, System: f.System, Thinking: f.Thinking.Setting()}
+		return err
 	}
+	f.Hide = f.Hide || f.Chat // what the template writes
 	for {
 		m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, t *tokenizer.Tokenizer) (*gpt.Use, error) {
-			if f.CtxSize > c.Context {
-				return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
+			if err := cli.CheckContext(f.CtxSize, c); err != nil {
+				return nil, err
 			}
 			return mode.use(ctx, c, t)
 		})

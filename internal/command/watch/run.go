@@ -13,6 +13,7 @@ import (
 	"caldera/backend"
 	"caldera/backend/vulkan"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
@@ -46,10 +47,17 @@ func (f *flags) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	f.ModelFlags.NoText = f.Prompt.Tokens != nil
+	f.ModelFlags.Opened = func(c *checkpoint.Checkpoint) error {
+		adopted, err := f.Sampling.Adopt(c, &options.Sampling)
+		if adopted != "" {
+			fmt.Fprintf(os.Stderr, "sampling as the model's files say: %s\n", adopted)
+		}
+		return err
+	}
 	context := 0
 	m, t, err := f.ModelFlags.Load(ctx, b, func(c model.Config, _ *tokenizer.Tokenizer) (*gpt.Use, error) {
-		if f.CtxSize > c.Context {
-			return nil, cli.Usagef("--ctx-size=%d: this model can have at most %d positions", f.CtxSize, c.Context)
+		if err := cli.CheckContext(f.CtxSize, c); err != nil {
+			return nil, err
 		}
 		context = cmp.Or(f.CtxSize, min(c.Context, usualContext))
 		return &gpt.Use{Context: context, Cache: f.cache(), Feeds: []int{chunk(c, context), 1}}, f.within(c)
