@@ -309,7 +309,7 @@ func wrongNorm(o *backend.LayerNorm, less int, eps float64, onePass bool) {
 }
 
 func TestOpMutants(t *testing.T) {
-	for _, m := range slices.Concat(opMutants, attentionMutants, stepMutants, linearMutants, joinedMutants, sampleMutants) {
+	for _, m := range slices.Concat(opMutants, attentionMutants, stepMutants, linearMutants, joinedMutants, sampleMutants, expertMutants) {
 		t.Run(m.group+"/"+m.name, func(t *testing.T) {
 			caught := examine(m.open, m.group)
 			if len(caught) == 0 {
