@@ -134,7 +134,7 @@ func TestHub(t *testing.T) {
 		wantParts(t, "pull "+c.name, r, c.code, c.parts)
 	}
 	r := commandtest.Run(t, caldera("generate", "--backend=cpu", "-m", "gtp2", prompt))
-	wantParts(t, "generate -m gtp2", r, 1, []string{"gtp2: there is no such file or directory here", "no such model"})
+	wantParts(t, "generate -m gtp2", r, 1, []string{"gtp2: no such file or directory here", "no such model"})
 	r = commandtest.Run(t, caldera("generate", "--backend=cpu", "-m", "llama3:8b", prompt))
 	wantParts(t, "generate -m llama3:8b", r, 1, []string{"ollama show --modelfile llama3:8b", "no such model"})
 

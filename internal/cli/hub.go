@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"syscall"
 
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
@@ -30,7 +31,7 @@ func Local(ctx context.Context, name string, log io.Writer) (path string, err er
 			_, missing := checkpoint.Open(name) // tells of names that other programs have
 			return "", fmt.Errorf("%w; as a model of the hub: %w", missing, err)
 		}
-		return "", fmt.Errorf("model %s: there is no such file or directory here, and as a model of the hub: %w", name, err)
+		return "", fmt.Errorf("model %s: %w here, and as a model of the hub: %w", name, syscall.ENOENT, err)
 	}
 	return path, err
 }
