@@ -5,7 +5,7 @@ Usage: reference_lora.py OUT_DIR BASE_DIR FAMILY [--rank 4 --alpha 8 --rslora --
        --targets END ... --seed 1] [the flags with which reference.py made BASE_DIR]
 
 BASE_DIR is a checkpoint of reference.py. OUT_DIR gets an adapter of it with random A and B, as PEFT's save_pretrained lays
-one out (adapter_config.json, adapter_model.safetensors; https://huggingface.co/docs/peft/developer_guides/checkpoint), and
+one out (adapter_config.json, adapter_model.safetensors; see "Checkpoint format" in its guides for developers), and
 expected.safetensors, of the same batch of ids as BASE_DIR has:
   logits                        with the adapter: each target's W is W + s B A, with s = alpha / r, or alpha / sqrt(r) with
                                 --rslora [batch, time, vocab]
