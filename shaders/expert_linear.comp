@@ -35,10 +35,11 @@ layout(binding = 4) restrict readonly buffer IDs { uint ids[]; };
 
 const uint ABSENT = 0xffffffffu; // in p.bias: there is none
 const uint SUMS = ROWS * OUTS;
+const uint LANES = gl_WorkGroupSize.x;
 
-shared uint window[256];   // ids, one for each invocation
-shared uint found[4];      // rows of the expert
-shared float partial[4096]; // of SUMS for each invocation
+shared uint window[LANES];          // ids, one for each invocation
+shared uint found[4];               // rows of the expert
+shared float partial[SUMS * LANES]; // SUMS for each invocation
 
 uint id_of(uint r) { return ids[p.ids + r / (p.n1 * p.n2) * p.ids_stride_batch + r / p.n2 % p.n1 * p.ids_stride_time + r % p.n2]; }
 

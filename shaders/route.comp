@@ -16,9 +16,10 @@ layout(binding = 0) restrict writeonly buffer IDs { int ids[]; };
 layout(binding = 1) restrict writeonly buffer Weights { float weights[]; };
 layout(binding = 2) restrict readonly buffer X { uint x[]; };
 
-shared uint keys[1024];  // 0: it was chosen before
-shared uvec2 best[256];  // key, index
-shared float scores[32]; // of those that were chosen
+const uint LANES = gl_WorkGroupSize.x;
+shared uint keys[1024];   // 0: it was chosen before
+shared uvec2 best[LANES]; // key, index
+shared float scores[32];  // of those that were chosen
 
 // key is backend.RouteKey.
 uint key(uint bits) {
