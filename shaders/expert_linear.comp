@@ -13,7 +13,7 @@
 #include "math.glsl"
 #include "rows.glsl"
 
-layout(local_size_x = 64, local_size_x_id = 0) in; // at most 256, a power of two
+layout(local_size_x = 64, local_size_x_id = 0) in; // at most 64, a power of two
 layout(constant_id = 1) const uint ROWS = 1; // at most 4
 layout(constant_id = 2) const uint OUTS = 4; // at most 4
 
@@ -35,11 +35,10 @@ layout(binding = 4) restrict readonly buffer IDs { uint ids[]; };
 
 const uint ABSENT = 0xffffffffu; // in p.bias: there is none
 const uint SUMS = ROWS * OUTS;
-const uint LANES = gl_WorkGroupSize.x;
 
-shared uint window[LANES];          // ids, one for each invocation
-shared uint found[4];               // rows of the expert
-shared float partial[SUMS * LANES]; // SUMS for each invocation
+shared uint window[64];     // ids, one for each invocation
+shared uint found[4];       // rows of the expert
+shared float partial[1024]; // SUMS for each invocation
 
 uint id_of(uint r) { return ids[p.ids + r / (p.n1 * p.n2) * p.ids_stride_batch + r / p.n2 % p.n1 * p.ids_stride_time + r % p.n2]; }
 

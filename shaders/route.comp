@@ -3,7 +3,7 @@
 // looks for the largest so many times. Scores are compared as integers (see key), so that the result does
 // not depend on how a compiler treats NaN, or on whether a device flushes denormal numbers.
 #extension GL_GOOGLE_include_directive : require
-layout(local_size_x = 64, local_size_x_id = 0) in; // at most 256, a power of two
+layout(local_size_x = 64, local_size_x_id = 0) in; // at most 64, a power of two
 #include "rows.glsl"
 #include "math.glsl"
 
@@ -16,10 +16,9 @@ layout(binding = 0) restrict writeonly buffer IDs { int ids[]; };
 layout(binding = 1) restrict writeonly buffer Weights { float weights[]; };
 layout(binding = 2) restrict readonly buffer X { uint x[]; };
 
-const uint LANES = gl_WorkGroupSize.x;
-shared uint keys[1024];   // 0: it was chosen before
-shared uvec2 best[LANES]; // key, index
-shared float scores[32];  // of those that were chosen
+shared uint keys[1024];  // 0: it was chosen before
+shared uvec2 best[64];   // key, index
+shared float scores[32]; // of those that were chosen
 
 // key is backend.RouteKey.
 uint key(uint bits) {

@@ -41,7 +41,7 @@ func tablePipelines(b *Backend, v *shaders.Variant) (list []pipelineSpec) {
 		for i, n := range lanes {
 			add(shaders.CrossEntropySpec{Lanes: n, LossScale: i == 0})
 		}
-	case "argmax", "global_norm", "layernorm", "layernorm_backward", "rmsnorm", "rmsnorm_backward", "route", "softmax", "sum_squares":
+	case "argmax", "global_norm", "layernorm", "layernorm_backward", "rmsnorm", "rmsnorm_backward", "softmax", "sum_squares":
 		if v.Has("TEXEL") && (!b.limits.Software || b.limits.TexelElements == 0) {
 			return nil
 		}
@@ -71,6 +71,12 @@ func tablePipelines(b *Backend, v *shaders.Variant) (list []pipelineSpec) {
 			s := attentionBackwardShape(&b.limits, attentionSinks, 1, 12)
 			s.Extras = true
 			add(s)
+		}
+	case "route":
+		for _, n := range lanes {
+			if n <= routeLanes {
+				add(shaders.Workgroup{Lanes: n})
+			}
 		}
 	case "expert_linear":
 		for _, rows := range []uint32{1, expertRows} {

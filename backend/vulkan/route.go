@@ -14,6 +14,8 @@ func init() {
 	})
 }
 
+const routeLanes = 64 // the most that route.comp has room for
+
 // encodeRoute encodes a workgroup for each row.
 func encodeRoute(e *encoder, op *backend.Route) error {
 	v := shaders.Find("route", "")
@@ -23,7 +25,7 @@ func encodeRoute(e *encoder, op *backend.Route) error {
 		weightsBinding, weightsBase := e.operand(weights, backend.Write)
 		from, fromBase := e.operand(x, backend.Read)
 		return e.dispatch(
-			pipelineSpec{variant: v, spec: shaders.Workgroup{Lanes: e.workgroup(v, x.Dim(-1))}},
+			pipelineSpec{variant: v, spec: shaders.Workgroup{Lanes: min(e.workgroup(v, x.Dim(-1)), routeLanes)}},
 			shaders.RoutePush{
 				IDs: view(ids, idsBase, 1), Weights: view(weights, weightsBase, 1), X: view(x, fromBase, 1),
 				Rows: uint32(x.Rows()), N1: uint32(x.Dim(1)), N2: uint32(x.Dim(2)), N: uint32(x.Dim(-1)), Chosen: uint32(ids.Dim(-1)),
