@@ -60,11 +60,12 @@ func (p *pack) nextOf(panelBytes int) {
 	RET()
 }
 
-// ask asks for a part of the memory that lies ahead, one of so many, in all as much as a block of each row.
+// ask asks for a part of the memory that lies ahead, one of so many, in all as much as a block of each row. It comes into
+// the L2 cache: what is asked for into L1 waits in one of its few buffers for lines, and bandwidth ends at these.
 func (p *pack) ask(blockBytes, part, parts int) {
 	lines := (p.lanes()*blockBytes + 63) / 64
 	for i := part * lines / parts; i < (part+1)*lines/parts; i++ {
-		PREFETCHT0(Mem{Base: reg.R11, Disp: 64 * i})
+		PREFETCHT1(Mem{Base: reg.R11, Disp: 64 * i})
 	}
 }
 
