@@ -26,11 +26,12 @@ type matrixAhead struct {
 	column          int     // bytes from a column's weights to the next one's
 	n, unit         int     // columns, see pool.do
 	rows, row, wide int     // number of pieces, and the bytes from one to the next, and of each
+	chunk           int     // columns of which each piece begins an equal part; 0: row says where pieces are
 }
 
 // nextMatrix is what the first product of a few rows among ops needs. ops is not kept, so that a caller of Run may
 // have its list on the stack.
-func nextMatrix(ops []backend.Op) (m matrixAhead) {
+func (p *pool) nextMatrix(ops []backend.Op) (m matrixAhead) {
 	for _, op := range ops[:min(opsAhead, len(ops))] {
 		l, ok := op.(*backend.Linear)
 		if !ok {
@@ -49,6 +50,10 @@ func nextMatrix(ops []backend.Op) (m matrixAhead) {
 		if f := integerFormats[w.DType]; f != nil && l.X.DType == backend.Q8_A {
 			k := f.Kernels(l.X.Rows())
 			m.unit = k.Width
+			if runs := k.Runs(); runs > 1 {
+				m.chunk = p.chunkOf(m.n, m.unit, integerNanos(l, l.X.Rows()), fewChunks)
+				m.rows, m.wide = runs, bytesAhead/runs
+			}
 		}
 		if transposed {
 			m.row, m.wide, m.column = m.column, w.DType.Bytes(columnsAhead), w.DType.Bytes(1)
@@ -65,12 +70,16 @@ func (m *matrixAhead) fetch(p *pool, thread int) {
 		return
 	}
 	s := p.shareOf(thread, m.n, m.unit)
-	wide := min(m.wide, (s.to-s.from)*m.column)
+	wide, row := min(m.wide, (s.to-s.from)*m.column), m.row
+	if m.chunk > 0 {
+		row = min(m.chunk, s.to-s.from) / m.rows * m.column
+		wide = min(wide, row)
+	}
 	if wide <= 0 {
 		return
 	}
 	at := m.address + uintptr(s.from*m.column)
 	for r := range m.rows {
-		gemm.Fetch(at+uintptr(r*m.row), wide)
+		gemm.Fetch(at+uintptr(r*row), wide)
 	}
 }

@@ -154,7 +154,7 @@ func (b *Backend) Run(ops ...backend.Op) error {
 	}
 	for i, op := range ops {
 		if l, ok := op.(*backend.Linear); ok && l.X.Rows() <= fewRows {
-			b.next = nextMatrix(ops[i+1:])
+			b.next = b.pool.nextMatrix(ops[i+1:])
 		}
 		if b.profile != nil {
 			b.profile.run(b, op)

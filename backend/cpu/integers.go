@@ -45,16 +45,16 @@ func (b *Backend) linearIntegers(op *backend.Linear, f *qgemm.Format) {
 		b.pack()
 
 		width, threads := i.kernels.Width, b.pool.threads()
-		nanos := max(2*float64(i.rows)*float64(out)*float64(in)/gops, float64(op.W.DType.Bytes(out*in))/gbs)
+		nanos := integerNanos(op, i.rows)
 		if out < 2*width*threads && i.rows >= 8*qgemm.TileRows*threads {
-			b.pool.do(i, i.rows, qgemm.TileRows, nanos/float64(i.rows), 1, integersRowsPart)
+			b.pool.do(i, i.rows, qgemm.TileRows, nanos*float64(out)/float64(i.rows), 1, integersRowsPart)
 		} else {
 			pieces := chunksPerThread
 			if i.rows <= fewRows {
 				pieces = fewChunks
 				b.pool.upcoming = b.next
 			}
-			b.pool.do(i, out, width, nanos/float64(out), pieces, integersPart)
+			b.pool.do(i, out, width, nanos, pieces, integersPart)
 		}
 	}
 	i.Linear, i.x = nil, nil // so that the op's memory can be collected
@@ -86,6 +86,12 @@ func (b *Backend) Rounding(w backend.DType) backend.DType {
 
 // gops is how many products and sums of integers a thread makes in a nanosecond: see gflops.
 const gops = 200.0
+
+// integerNanos is how long a thread takes for a column of some rows, in ns.
+func integerNanos(op *backend.Linear, rows int) float64 {
+	in := op.X.Shape[3]
+	return max(2*float64(rows)*float64(in)/gops, float64(op.W.DType.Bytes(in))/gbs)
+}
 
 // together is the end of the rows from the first on that lie at one distance from each other in dst,
 // and in the residual where sums begin with it.

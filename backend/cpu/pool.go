@@ -110,6 +110,12 @@ func (p *pool) shareOf(thread, n, unit int) share {
 	return share{min(thread*units/threads*unit, n), min((thread+1)*units/threads*unit, n)}
 }
 
+// chunkOf is how many items a chunk has: see do.
+func (p *pool) chunkOf(n, unit int, nanos float64, perThread int) int {
+	chunks := min(perThread*p.threads(), max(2, int(float64(n)*nanos/inlineNanos)))
+	return ((n+unit-1)/unit + chunks - 1) / chunks * unit
+}
+
 // do runs n items, each of which takes about nanos ns. It makes at most perThread
 // chunks for each thread. Their sizes are multiples of unit, except the last one's.
 func (p *pool) do(op backend.Op, n, unit int, nanos float64, perThread int, run part) {
@@ -118,10 +124,9 @@ func (p *pool) do(op backend.Op, n, unit int, nanos float64, perThread int, run 
 		run(&p.caller, op, 0, n)
 		return
 	}
-	units := (n + unit - 1) / unit
-	chunks := min(perThread*p.threads(), max(2, int(work/inlineNanos)))
+	chunk := p.chunkOf(n, unit, nanos, perThread)
 	p.mu.Lock()
-	p.run, p.op, p.chunk = run, op, (units+chunks-1)/chunks*unit
+	p.run, p.op, p.chunk = run, op, chunk
 	for i := range p.shares {
 		p.shares[i] = p.shareOf(i, n, unit)
 	}

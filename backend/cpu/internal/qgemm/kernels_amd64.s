@@ -6519,13 +6519,13 @@ GLOBL turn31and29<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·packQ8AVX512(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x80808080, AX
 	VMOVD        AX, X15
@@ -6632,11 +6632,11 @@ block:
 	VINSERTI128  $0x01, X1, Y0, Y0
 	VCVTPH2PS    Y0, Z0
 	VMOVUPS      Z0, 1024(DI)
-	ADDQ         $0x00000220, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000022, R9
 	ADDQ         $0x00000022, R10
+	ADDQ         $0x00000220, R11
 	ADDQ         $0x00000480, DI
 	DECQ         CX
 	JNZ          block
@@ -6647,13 +6647,13 @@ block:
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·packQ4AVX512(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -6732,11 +6732,11 @@ block:
 	VINSERTI128  $0x01, X1, Y0, Y0
 	VCVTPH2PS    Y0, Z0
 	VMOVUPS      Z0, 1024(DI)
-	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000012, SI
 	ADDQ         $0x00000012, R8
 	ADDQ         $0x00000012, R9
 	ADDQ         $0x00000012, R10
+	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000480, DI
 	DECQ         CX
 	JNZ          block
@@ -6747,13 +6747,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ41AVX512(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -6848,11 +6848,11 @@ block:
 	VPSRLW       $0x04, Z3, Z8
 	VPANDD       Z15, Z8, Z8
 	VMOVUPS      Z8, 896(DI)
-	ADDQ         $0x00000140, R11
 	ADDQ         $0x00000014, SI
 	ADDQ         $0x00000014, R8
 	ADDQ         $0x00000014, R9
 	ADDQ         $0x00000014, R10
+	ADDQ         $0x00000140, R11
 	ADDQ         $0x00000500, DI
 	DECQ         CX
 	JNZ          block
@@ -6863,13 +6863,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ50AVX512(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -7018,11 +7018,11 @@ block:
 	VPSLLD       $0x04, Z9, Z9
 	VPORD        Z8, Z9, Z8
 	VMOVUPS      Z8, 896(DI)
-	ADDQ         $0x00000160, R11
 	ADDQ         $0x00000016, SI
 	ADDQ         $0x00000016, R8
 	ADDQ         $0x00000016, R9
 	ADDQ         $0x00000016, R10
+	ADDQ         $0x00000160, R11
 	ADDQ         $0x00000480, DI
 	DECQ         CX
 	JNZ          block
@@ -7033,13 +7033,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ51AVX512(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -7190,11 +7190,11 @@ block:
 	VPSLLD       $0x04, Z9, Z9
 	VPORD        Z8, Z9, Z8
 	VMOVUPS      Z8, 896(DI)
-	ADDQ         $0x00000180, R11
 	ADDQ         $0x00000018, SI
 	ADDQ         $0x00000018, R8
 	ADDQ         $0x00000018, R9
 	ADDQ         $0x00000018, R10
+	ADDQ         $0x00000180, R11
 	ADDQ         $0x00000500, DI
 	DECQ         CX
 	JNZ          block
@@ -7205,13 +7205,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ4KAVX512(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -7787,11 +7787,11 @@ block:
 	VPSRLW       $0x04, Z3, Z3
 	VPANDD       Z15, Z3, Z3
 	VMOVUPS      Z3, 9856(DI)
-	ADDQ         $0x00000900, R11
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000090, R8
 	ADDQ         $0x00000090, R9
 	ADDQ         $0x00000090, R10
+	ADDQ         $0x00000900, R11
 	ADDQ         $0x00002800, DI
 	DECQ         CX
 	JNZ          block
@@ -7802,13 +7802,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ5KAVX512(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -8651,11 +8651,11 @@ block:
 	VPANDD       Z14, Z13, Z13
 	VPORD        Z12, Z13, Z12
 	VMOVUPS      Z12, 9856(DI)
-	ADDQ         $0x00000b00, R11
 	ADDQ         $0x000000b0, SI
 	ADDQ         $0x000000b0, R8
 	ADDQ         $0x000000b0, R9
 	ADDQ         $0x000000b0, R10
+	ADDQ         $0x00000b00, R11
 	ADDQ         $0x00002800, DI
 	DECQ         CX
 	JNZ          block
@@ -8666,13 +8666,13 @@ block:
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·packQ6KAVX512(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -9565,11 +9565,11 @@ block:
 	VPANDD       Z14, Z13, Z13
 	VPORD        Z12, Z13, Z12
 	VMOVUPS      Z12, 9984(DI)
-	ADDQ         $0x00000d20, R11
 	ADDQ         $0x000000d2, SI
 	ADDQ         $0x000000d2, R8
 	ADDQ         $0x000000d2, R9
 	ADDQ         $0x000000d2, R10
+	ADDQ         $0x00000d20, R11
 	ADDQ         $0x00002800, DI
 	DECQ         CX
 	JNZ          block
@@ -9580,13 +9580,13 @@ block:
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·packIQ4NLAVX512(SB), NOSPLIT, $0-40
 	MOVQ            w+8(FP), SI
-	MOVQ            ahead+16(FP), R11
 	MOVQ            stride+24(FP), DX
 	MOVQ            blocks+32(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
 	LEAQ            (R9)(DX*4), R10
+	MOVQ            ahead+16(FP), R11
 	MOVQ            panel+0(FP), DI
 	MOVL            $0x0f0f0f0f, AX
 	VMOVD           AX, X15
@@ -9674,11 +9674,11 @@ block:
 	VINSERTI128  $0x01, X1, Y0, Y0
 	VCVTPH2PS    Y0, Z0
 	VMOVUPS      Z0, 1024(DI)
-	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000012, SI
 	ADDQ         $0x00000012, R8
 	ADDQ         $0x00000012, R9
 	ADDQ         $0x00000012, R10
+	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000480, DI
 	DECQ         CX
 	JNZ          block
@@ -9689,13 +9689,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packIQ4XSAVX512(SB), NOSPLIT, $0-40
 	MOVQ            w+8(FP), SI
-	MOVQ            ahead+16(FP), R11
 	MOVQ            stride+24(FP), DX
 	MOVQ            blocks+32(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
 	LEAQ            (R9)(DX*4), R10
+	MOVQ            ahead+16(FP), R11
 	MOVQ            panel+0(FP), DI
 	MOVL            $0x0f0f0f0f, AX
 	VMOVD           AX, X15
@@ -10298,11 +10298,11 @@ block:
 	VPANDD       Z15, Z8, Z8
 	VPSHUFB      Z8, Z14, Z8
 	VMOVUPS      Z8, 8960(DI)
-	ADDQ         $0x00000880, R11
 	ADDQ         $0x00000088, SI
 	ADDQ         $0x00000088, R8
 	ADDQ         $0x00000088, R9
 	ADDQ         $0x00000088, R10
+	ADDQ         $0x00000880, R11
 	ADDQ         $0x00002400, DI
 	DECQ         CX
 	JNZ          block
@@ -10313,13 +10313,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packMXFP4AVX512(SB), NOSPLIT, $0-40
 	MOVQ            w+8(FP), SI
-	MOVQ            ahead+16(FP), R11
 	MOVQ            stride+24(FP), DX
 	MOVQ            blocks+32(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
 	LEAQ            (R9)(DX*4), R10
+	MOVQ            ahead+16(FP), R11
 	MOVQ            panel+0(FP), DI
 	MOVL            $0x0f0f0f0f, AX
 	VMOVD           AX, X15
@@ -10431,11 +10431,11 @@ block:
 	VPANDD       Z15, Z8, Z8
 	VPSHUFB      Z8, Z14, Z8
 	VMOVUPS      Z8, 896(DI)
-	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000011, SI
 	ADDQ         $0x00000011, R8
 	ADDQ         $0x00000011, R9
 	ADDQ         $0x00000011, R10
+	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000480, DI
 	DECQ         CX
 	JNZ          block
@@ -10446,13 +10446,13 @@ block:
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·packQ8AVX512Few(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x80808080, AX
 	VMOVD        AX, X15
@@ -10559,11 +10559,11 @@ block:
 	VINSERTI128  $0x01, X1, Y0, Y0
 	VCVTPH2PS    Y0, Z0
 	VMOVUPS      Z0, 512(DI)
-	ADDQ         $0x00000220, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000022, R9
 	ADDQ         $0x00000022, R10
+	ADDQ         $0x00000220, R11
 	ADDQ         $0x00000240, DI
 	DECQ         CX
 	JNZ          block
@@ -10574,13 +10574,13 @@ block:
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·packQ4AVX512Few(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -10659,11 +10659,11 @@ block:
 	VINSERTI128  $0x01, X1, Y0, Y0
 	VCVTPH2PS    Y0, Z0
 	VMOVUPS      Z0, 512(DI)
-	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000012, SI
 	ADDQ         $0x00000012, R8
 	ADDQ         $0x00000012, R9
 	ADDQ         $0x00000012, R10
+	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000240, DI
 	DECQ         CX
 	JNZ          block
@@ -10674,13 +10674,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ41AVX512Few(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -10775,11 +10775,11 @@ block:
 	VPSRLW       $0x04, Z3, Z8
 	VPANDD       Z15, Z8, Z8
 	VMOVUPS      Z8, 448(DI)
-	ADDQ         $0x00000140, R11
 	ADDQ         $0x00000014, SI
 	ADDQ         $0x00000014, R8
 	ADDQ         $0x00000014, R9
 	ADDQ         $0x00000014, R10
+	ADDQ         $0x00000140, R11
 	ADDQ         $0x00000280, DI
 	DECQ         CX
 	JNZ          block
@@ -10790,13 +10790,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ50AVX512Few(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -10945,11 +10945,11 @@ block:
 	VPSLLD       $0x04, Z9, Z9
 	VPORD        Z8, Z9, Z8
 	VMOVUPS      Z8, 448(DI)
-	ADDQ         $0x00000160, R11
 	ADDQ         $0x00000016, SI
 	ADDQ         $0x00000016, R8
 	ADDQ         $0x00000016, R9
 	ADDQ         $0x00000016, R10
+	ADDQ         $0x00000160, R11
 	ADDQ         $0x00000240, DI
 	DECQ         CX
 	JNZ          block
@@ -10960,13 +10960,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ51AVX512Few(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -11117,11 +11117,11 @@ block:
 	VPSLLD       $0x04, Z9, Z9
 	VPORD        Z8, Z9, Z8
 	VMOVUPS      Z8, 448(DI)
-	ADDQ         $0x00000180, R11
 	ADDQ         $0x00000018, SI
 	ADDQ         $0x00000018, R8
 	ADDQ         $0x00000018, R9
 	ADDQ         $0x00000018, R10
+	ADDQ         $0x00000180, R11
 	ADDQ         $0x00000280, DI
 	DECQ         CX
 	JNZ          block
@@ -11132,13 +11132,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ4KAVX512Few(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -11714,11 +11714,11 @@ block:
 	VPSRLW       $0x04, Z3, Z3
 	VPANDD       Z15, Z3, Z3
 	VMOVUPS      Z3, 4928(DI)
-	ADDQ         $0x00000900, R11
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000090, R8
 	ADDQ         $0x00000090, R9
 	ADDQ         $0x00000090, R10
+	ADDQ         $0x00000900, R11
 	ADDQ         $0x00001400, DI
 	DECQ         CX
 	JNZ          block
@@ -11729,13 +11729,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packQ5KAVX512Few(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -12578,11 +12578,11 @@ block:
 	VPANDD       Z14, Z13, Z13
 	VPORD        Z12, Z13, Z12
 	VMOVUPS      Z12, 4928(DI)
-	ADDQ         $0x00000b00, R11
 	ADDQ         $0x000000b0, SI
 	ADDQ         $0x000000b0, R8
 	ADDQ         $0x000000b0, R9
 	ADDQ         $0x000000b0, R10
+	ADDQ         $0x00000b00, R11
 	ADDQ         $0x00001400, DI
 	DECQ         CX
 	JNZ          block
@@ -12593,13 +12593,13 @@ block:
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·packQ6KAVX512Few(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
 	LEAQ         (R9)(DX*4), R10
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -13492,11 +13492,11 @@ block:
 	VPANDD       Z14, Z13, Z13
 	VPORD        Z12, Z13, Z12
 	VMOVUPS      Z12, 4992(DI)
-	ADDQ         $0x00000d20, R11
 	ADDQ         $0x000000d2, SI
 	ADDQ         $0x000000d2, R8
 	ADDQ         $0x000000d2, R9
 	ADDQ         $0x000000d2, R10
+	ADDQ         $0x00000d20, R11
 	ADDQ         $0x00001400, DI
 	DECQ         CX
 	JNZ          block
@@ -13507,13 +13507,13 @@ block:
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·packIQ4NLAVX512Few(SB), NOSPLIT, $0-40
 	MOVQ            w+8(FP), SI
-	MOVQ            ahead+16(FP), R11
 	MOVQ            stride+24(FP), DX
 	MOVQ            blocks+32(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
 	LEAQ            (R9)(DX*4), R10
+	MOVQ            ahead+16(FP), R11
 	MOVQ            panel+0(FP), DI
 	MOVL            $0x0f0f0f0f, AX
 	VMOVD           AX, X15
@@ -13601,11 +13601,11 @@ block:
 	VINSERTI128  $0x01, X1, Y0, Y0
 	VCVTPH2PS    Y0, Z0
 	VMOVUPS      Z0, 512(DI)
-	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000012, SI
 	ADDQ         $0x00000012, R8
 	ADDQ         $0x00000012, R9
 	ADDQ         $0x00000012, R10
+	ADDQ         $0x00000120, R11
 	ADDQ         $0x00000240, DI
 	DECQ         CX
 	JNZ          block
@@ -13616,13 +13616,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packIQ4XSAVX512Few(SB), NOSPLIT, $0-40
 	MOVQ            w+8(FP), SI
-	MOVQ            ahead+16(FP), R11
 	MOVQ            stride+24(FP), DX
 	MOVQ            blocks+32(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
 	LEAQ            (R9)(DX*4), R10
+	MOVQ            ahead+16(FP), R11
 	MOVQ            panel+0(FP), DI
 	MOVL            $0x0f0f0f0f, AX
 	VMOVD           AX, X15
@@ -14225,11 +14225,11 @@ block:
 	VPANDD       Z15, Z8, Z8
 	VPSHUFB      Z8, Z14, Z8
 	VMOVUPS      Z8, 4480(DI)
-	ADDQ         $0x00000880, R11
 	ADDQ         $0x00000088, SI
 	ADDQ         $0x00000088, R8
 	ADDQ         $0x00000088, R9
 	ADDQ         $0x00000088, R10
+	ADDQ         $0x00000880, R11
 	ADDQ         $0x00001200, DI
 	DECQ         CX
 	JNZ          block
@@ -14240,13 +14240,13 @@ block:
 // Requires: AVX, AVX512BW, AVX512F, MMX+
 TEXT ·packMXFP4AVX512Few(SB), NOSPLIT, $0-40
 	MOVQ            w+8(FP), SI
-	MOVQ            ahead+16(FP), R11
 	MOVQ            stride+24(FP), DX
 	MOVQ            blocks+32(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
 	LEAQ            (R9)(DX*4), R10
+	MOVQ            ahead+16(FP), R11
 	MOVQ            panel+0(FP), DI
 	MOVL            $0x0f0f0f0f, AX
 	VMOVD           AX, X15
@@ -14358,11 +14358,11 @@ block:
 	VPANDD       Z15, Z8, Z8
 	VPSHUFB      Z8, Z14, Z8
 	VMOVUPS      Z8, 448(DI)
-	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000011, SI
 	ADDQ         $0x00000011, R8
 	ADDQ         $0x00000011, R9
 	ADDQ         $0x00000011, R10
+	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000240, DI
 	DECQ         CX
 	JNZ          block
@@ -14373,11 +14373,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ8AVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x80808080, AX
 	VMOVD        AX, X15
@@ -14455,9 +14455,9 @@ block:
 	VPINSRW     $0x07, (R8)(BX*1), X0, X0
 	VCVTPH2PS   X0, Y0
 	VMOVUPS     Y0, 256(DI)
-	ADDQ        $0x00000110, R11
 	ADDQ        $0x00000022, SI
 	ADDQ        $0x00000022, R8
+	ADDQ        $0x00000110, R11
 	ADDQ        $0x00000120, DI
 	DECQ        CX
 	JNZ         block
@@ -14468,11 +14468,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ4AVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -14532,9 +14532,9 @@ block:
 	VPINSRW     $0x07, (R8)(BX*1), X0, X0
 	VCVTPH2PS   X0, Y0
 	VMOVUPS     Y0, 256(DI)
-	ADDQ        $0x00000090, R11
 	ADDQ        $0x00000012, SI
 	ADDQ        $0x00000012, R8
+	ADDQ        $0x00000090, R11
 	ADDQ        $0x00000120, DI
 	DECQ        CX
 	JNZ         block
@@ -14545,11 +14545,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ41AVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -14630,9 +14630,9 @@ block:
 	VPSRLW      $0x04, Y3, Y8
 	VPAND       Y15, Y8, Y8
 	VMOVUPS     Y8, 224(DI)
-	ADDQ        $0x000000a0, R11
 	ADDQ        $0x00000014, SI
 	ADDQ        $0x00000014, R8
+	ADDQ        $0x000000a0, R11
 	ADDQ        $0x00000140, DI
 	DECQ        CX
 	JNZ         block
@@ -14643,11 +14643,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ50AVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -14780,9 +14780,9 @@ block:
 	VPSLLD      $0x04, Y9, Y9
 	VPOR        Y8, Y9, Y8
 	VMOVUPS     Y8, 224(DI)
-	ADDQ        $0x000000b0, R11
 	ADDQ        $0x00000016, SI
 	ADDQ        $0x00000016, R8
+	ADDQ        $0x000000b0, R11
 	ADDQ        $0x00000120, DI
 	DECQ        CX
 	JNZ         block
@@ -14793,11 +14793,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ51AVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -14933,9 +14933,9 @@ block:
 	VPSLLD      $0x04, Y9, Y9
 	VPOR        Y8, Y9, Y8
 	VMOVUPS     Y8, 224(DI)
-	ADDQ        $0x000000c0, R11
 	ADDQ        $0x00000018, SI
 	ADDQ        $0x00000018, R8
+	ADDQ        $0x000000c0, R11
 	ADDQ        $0x00000140, DI
 	DECQ        CX
 	JNZ         block
@@ -14946,11 +14946,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ4KAVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -15440,9 +15440,9 @@ block:
 	VPSRLW       $0x04, Y3, Y3
 	VPAND        Y15, Y3, Y3
 	VMOVUPS      Y3, 2464(DI)
-	ADDQ         $0x00000480, R11
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000090, R8
+	ADDQ         $0x00000480, R11
 	ADDQ         $0x00000a00, DI
 	DECQ         CX
 	JNZ          block
@@ -15453,11 +15453,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ5KAVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -16194,9 +16194,9 @@ block:
 	VPAND        Y14, Y13, Y13
 	VPOR         Y12, Y13, Y12
 	VMOVUPS      Y12, 2464(DI)
-	ADDQ         $0x00000580, R11
 	ADDQ         $0x000000b0, SI
 	ADDQ         $0x000000b0, R8
+	ADDQ         $0x00000580, R11
 	ADDQ         $0x00000a00, DI
 	DECQ         CX
 	JNZ          block
@@ -16207,11 +16207,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packQ6KAVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ         w+8(FP), SI
-	MOVQ         ahead+16(FP), R11
 	MOVQ         stride+24(FP), DX
 	MOVQ         blocks+32(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
+	MOVQ         ahead+16(FP), R11
 	MOVQ         panel+0(FP), DI
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X15
@@ -16965,9 +16965,9 @@ block:
 	VPAND       Y14, Y13, Y13
 	VPOR        Y12, Y13, Y12
 	VMOVUPS     Y12, 2496(DI)
-	ADDQ        $0x00000690, R11
 	ADDQ        $0x000000d2, SI
 	ADDQ        $0x000000d2, R8
+	ADDQ        $0x00000690, R11
 	ADDQ        $0x00000a00, DI
 	DECQ        CX
 	JNZ         block
@@ -16978,11 +16978,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packIQ4NLAVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ           w+8(FP), SI
-	MOVQ           ahead+16(FP), R11
 	MOVQ           stride+24(FP), DX
 	MOVQ           blocks+32(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
+	MOVQ           ahead+16(FP), R11
 	MOVQ           panel+0(FP), DI
 	MOVL           $0x0f0f0f0f, AX
 	VMOVD          AX, X15
@@ -17051,9 +17051,9 @@ block:
 	VPINSRW     $0x07, (R8)(BX*1), X0, X0
 	VCVTPH2PS   X0, Y0
 	VMOVUPS     Y0, 256(DI)
-	ADDQ        $0x00000090, R11
 	ADDQ        $0x00000012, SI
 	ADDQ        $0x00000012, R8
+	ADDQ        $0x00000090, R11
 	ADDQ        $0x00000120, DI
 	DECQ        CX
 	JNZ         block
@@ -17064,11 +17064,11 @@ block:
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·packIQ4XSAVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ           w+8(FP), SI
-	MOVQ           ahead+16(FP), R11
 	MOVQ           stride+24(FP), DX
 	MOVQ           blocks+32(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
+	MOVQ           ahead+16(FP), R11
 	MOVQ           panel+0(FP), DI
 	MOVL           $0x0f0f0f0f, AX
 	VMOVD          AX, X15
@@ -17585,9 +17585,9 @@ block:
 	VPAND        Y15, Y8, Y8
 	VPSHUFB      Y8, Y14, Y8
 	VMOVUPS      Y8, 2240(DI)
-	ADDQ         $0x00000440, R11
 	ADDQ         $0x00000088, SI
 	ADDQ         $0x00000088, R8
+	ADDQ         $0x00000440, R11
 	ADDQ         $0x00000900, DI
 	DECQ         CX
 	JNZ          block
@@ -17598,11 +17598,11 @@ block:
 // Requires: AVX, AVX2, MMX+
 TEXT ·packMXFP4AVXVNNI(SB), NOSPLIT, $0-40
 	MOVQ           w+8(FP), SI
-	MOVQ           ahead+16(FP), R11
 	MOVQ           stride+24(FP), DX
 	MOVQ           blocks+32(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
+	MOVQ           ahead+16(FP), R11
 	MOVQ           panel+0(FP), DI
 	MOVL           $0x0f0f0f0f, AX
 	VMOVD          AX, X15
@@ -17696,24 +17696,23 @@ block:
 	VPAND       Y15, Y8, Y8
 	VPSHUFB     Y8, Y14, Y8
 	VMOVUPS     Y8, 224(DI)
-	ADDQ        $0x00000088, R11
 	ADDQ        $0x00000011, SI
 	ADDQ        $0x00000011, R8
+	ADDQ        $0x00000088, R11
 	ADDQ        $0x00000120, DI
 	DECQ        CX
 	JNZ         block
 	VZEROUPPER
 	RET
 
-// func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ8AVX512One(SB), NOSPLIT, $0-56
+TEXT ·oneQ8AVX512One(SB), NOSPLIT, $0-48
 	MOVQ         init+8(FP), DI
 	MOVQ         x+16(FP), R12
 	MOVQ         w+24(FP), SI
-	MOVQ         ahead+32(FP), R11
-	MOVQ         stride+40(FP), DX
-	MOVQ         blocks+48(FP), CX
+	MOVQ         stride+32(FP), DX
+	MOVQ         blocks+40(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	VMOVUPS      (DI), Y14
@@ -17723,32 +17722,35 @@ TEXT ·oneQ8AVX512One(SB), NOSPLIT, $0-56
 
 block:
 	VMOVDQU      4(R12), Y11
+	PREFETCHT1   1024(SI)
 	VPXOR        2(SI), Y13, Y8
 	VPXOR        Y0, Y0, Y0
 	VPDPBUSD     Y11, Y8, Y0
-	PREFETCHT1   (R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VPXOR        2(SI)(DX*1), Y13, Y8
 	VPXOR        Y1, Y1, Y1
 	VPDPBUSD     Y11, Y8, Y1
+	PREFETCHT1   1024(SI)(DX*2)
 	VPXOR        2(SI)(DX*2), Y13, Y8
 	VPXOR        Y2, Y2, Y2
 	VPDPBUSD     Y11, Y8, Y2
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1024(SI)(BX*1)
 	VPXOR        2(SI)(BX*1), Y13, Y8
 	VPXOR        Y3, Y3, Y3
 	VPDPBUSD     Y11, Y8, Y3
-	PREFETCHT1   128(R11)
+	PREFETCHT1   1024(R8)
 	VPXOR        2(R8), Y13, Y8
 	VPXOR        Y4, Y4, Y4
 	VPDPBUSD     Y11, Y8, Y4
+	PREFETCHT1   1024(R8)(DX*1)
 	VPXOR        2(R8)(DX*1), Y13, Y8
 	VPXOR        Y5, Y5, Y5
 	VPDPBUSD     Y11, Y8, Y5
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1024(R8)(DX*2)
 	VPXOR        2(R8)(DX*2), Y13, Y8
 	VPXOR        Y6, Y6, Y6
 	VPDPBUSD     Y11, Y8, Y6
-	PREFETCHT1   256(R11)
+	PREFETCHT1   1024(R8)(BX*1)
 	VPXOR        2(R8)(BX*1), Y13, Y8
 	VPXOR        Y7, Y7, Y7
 	VPDPBUSD     Y11, Y8, Y7
@@ -17793,7 +17795,6 @@ block:
 	VMULPS       Y9, Y15, Y15
 	VMULPS       Y15, Y0, Y0
 	VADDPS       Y0, Y14, Y14
-	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000024, R12
@@ -17804,15 +17805,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ4AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-56
+TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-48
 	MOVQ         init+8(FP), DI
 	MOVQ         x+16(FP), R12
 	MOVQ         w+24(FP), SI
-	MOVQ         ahead+32(FP), R11
-	MOVQ         stride+40(FP), DX
-	MOVQ         blocks+48(FP), CX
+	MOVQ         stride+32(FP), DX
+	MOVQ         blocks+40(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
@@ -17825,7 +17825,10 @@ TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-56
 block:
 	VBROADCASTI32X4 4(R12), Z11
 	VBROADCASTI32X4 20(R12), Z12
-	PREFETCHT1      (R11)
+	PREFETCHT1      1024(SI)
+	PREFETCHT1      1024(SI)(DX*1)
+	PREFETCHT1      1024(SI)(DX*2)
+	PREFETCHT1      1024(SI)(BX*1)
 	VMOVDQU         2(SI), X8
 	VINSERTI32X4    $0x01, 2(R8), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9), Z8, Z8
@@ -17836,7 +17839,10 @@ block:
 	VPSRLW          $0x04, Z8, Z8
 	VPANDD          Z13, Z8, Z8
 	VPDPBUSD        Z12, Z8, Z0
-	PREFETCHT1      64(R11)
+	PREFETCHT1      1024(R8)
+	PREFETCHT1      1024(R8)(DX*1)
+	PREFETCHT1      1024(R8)(DX*2)
+	PREFETCHT1      1024(R8)(BX*1)
 	VMOVDQU         2(SI)(DX*1), X8
 	VINSERTI32X4    $0x01, 2(R8)(DX*1), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9)(DX*1), Z8, Z8
@@ -17847,7 +17853,10 @@ block:
 	VPSRLW          $0x04, Z8, Z8
 	VPANDD          Z13, Z8, Z8
 	VPDPBUSD        Z12, Z8, Z1
-	PREFETCHT1      128(R11)
+	PREFETCHT1      1024(R9)
+	PREFETCHT1      1024(R9)(DX*1)
+	PREFETCHT1      1024(R9)(DX*2)
+	PREFETCHT1      1024(R9)(BX*1)
 	VMOVDQU         2(SI)(DX*2), X8
 	VINSERTI32X4    $0x01, 2(R8)(DX*2), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9)(DX*2), Z8, Z8
@@ -17858,8 +17867,10 @@ block:
 	VPSRLW          $0x04, Z8, Z8
 	VPANDD          Z13, Z8, Z8
 	VPDPBUSD        Z12, Z8, Z2
-	PREFETCHT1      192(R11)
-	PREFETCHT1      256(R11)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1024(R10)(DX*1)
+	PREFETCHT1      1024(R10)(DX*2)
+	PREFETCHT1      1024(R10)(BX*1)
 	VMOVDQU         2(SI)(BX*1), X8
 	VINSERTI32X4    $0x01, 2(R8)(BX*1), Z8, Z8
 	VINSERTI32X4    $0x02, 2(R9)(BX*1), Z8, Z8
@@ -17908,7 +17919,6 @@ block:
 	VMULPS          Z9, Z15, Z15
 	VMULPS          Z15, Z0, Z0
 	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000120, R11
 	ADDQ            $0x00000012, SI
 	ADDQ            $0x00000012, R8
 	ADDQ            $0x00000012, R9
@@ -17921,15 +17931,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ8AVXVNNI(SB), NOSPLIT, $0-56
+TEXT ·oneQ8AVXVNNI(SB), NOSPLIT, $0-48
 	MOVQ         init+8(FP), DI
 	MOVQ         x+16(FP), R12
 	MOVQ         w+24(FP), SI
-	MOVQ         ahead+32(FP), R11
-	MOVQ         stride+40(FP), DX
-	MOVQ         blocks+48(FP), CX
+	MOVQ         stride+32(FP), DX
+	MOVQ         blocks+40(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	VMOVUPS      (DI), Y14
@@ -17939,39 +17948,42 @@ TEXT ·oneQ8AVXVNNI(SB), NOSPLIT, $0-56
 
 block:
 	VMOVDQU      4(R12), Y11
+	PREFETCHT1   1024(SI)
 	VPXOR        2(SI), Y13, Y8
 	VPXOR        Y0, Y0, Y0
 	LONG         $0x503dc2c4
 	BYTE         $0xc3
-	PREFETCHT1   (R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VPXOR        2(SI)(DX*1), Y13, Y8
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x503dc2c4
 	BYTE         $0xcb
+	PREFETCHT1   1024(SI)(DX*2)
 	VPXOR        2(SI)(DX*2), Y13, Y8
 	VPXOR        Y2, Y2, Y2
 	LONG         $0x503dc2c4
 	BYTE         $0xd3
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1024(SI)(BX*1)
 	VPXOR        2(SI)(BX*1), Y13, Y8
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x503dc2c4
 	BYTE         $0xdb
-	PREFETCHT1   128(R11)
+	PREFETCHT1   1024(R8)
 	VPXOR        2(R8), Y13, Y8
 	VPXOR        Y4, Y4, Y4
 	LONG         $0x503dc2c4
 	BYTE         $0xe3
+	PREFETCHT1   1024(R8)(DX*1)
 	VPXOR        2(R8)(DX*1), Y13, Y8
 	VPXOR        Y5, Y5, Y5
 	LONG         $0x503dc2c4
 	BYTE         $0xeb
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1024(R8)(DX*2)
 	VPXOR        2(R8)(DX*2), Y13, Y8
 	VPXOR        Y6, Y6, Y6
 	LONG         $0x503dc2c4
 	BYTE         $0xf3
-	PREFETCHT1   256(R11)
+	PREFETCHT1   1024(R8)(BX*1)
 	VPXOR        2(R8)(BX*1), Y13, Y8
 	VPXOR        Y7, Y7, Y7
 	LONG         $0x503dc2c4
@@ -18017,7 +18029,6 @@ block:
 	VMULPS       Y9, Y15, Y15
 	VMULPS       Y15, Y0, Y0
 	VADDPS       Y0, Y14, Y14
-	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000024, R12
@@ -18028,15 +18039,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ4AVXVNNI(SB), NOSPLIT, $0-56
+TEXT ·oneQ4AVXVNNI(SB), NOSPLIT, $0-48
 	MOVQ         init+8(FP), DI
 	MOVQ         x+16(FP), R12
 	MOVQ         w+24(FP), SI
-	MOVQ         ahead+32(FP), R11
-	MOVQ         stride+40(FP), DX
-	MOVQ         blocks+48(FP), CX
+	MOVQ         stride+32(FP), DX
+	MOVQ         blocks+40(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	VMOVUPS      (DI), Y14
@@ -18047,6 +18057,8 @@ TEXT ·oneQ4AVXVNNI(SB), NOSPLIT, $0-56
 block:
 	VBROADCASTI128 4(R12), Y11
 	VBROADCASTI128 20(R12), Y12
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        2(SI), X8
 	VINSERTI128    $0x01, 2(R8), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -18057,7 +18069,8 @@ block:
 	VPAND          Y13, Y8, Y8
 	LONG           $0x503dc2c4
 	BYTE           $0xc4
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        2(SI)(DX*1), X8
 	VINSERTI128    $0x01, 2(R8)(DX*1), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -18068,7 +18081,8 @@ block:
 	VPAND          Y13, Y8, Y8
 	LONG           $0x503dc2c4
 	BYTE           $0xcc
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        2(SI)(DX*2), X8
 	VINSERTI128    $0x01, 2(R8)(DX*2), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -18079,7 +18093,8 @@ block:
 	VPAND          Y13, Y8, Y8
 	LONG           $0x503dc2c4
 	BYTE           $0xd4
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VMOVDQU        2(SI)(BX*1), X8
 	VINSERTI128    $0x01, 2(R8)(BX*1), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -18119,7 +18134,6 @@ block:
 	VMULPS         Y9, Y15, Y15
 	VMULPS         Y15, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000090, R11
 	ADDQ           $0x00000012, SI
 	ADDQ           $0x00000012, R8
 	ADDQ           $0x00000024, R12
@@ -18130,15 +18144,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ4KAVX512Few(SB), $0-56
+TEXT ·oneQ4KAVX512Few(SB), $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -18204,7 +18217,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   (R11)
+	PREFETCHT1   1024(SI)
 	VMOVUPS      16(SI)(DX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18213,7 +18226,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1088(SI)
+	PREFETCHT1   1152(SI)
 	VPACKSSDW    Z2, Z0, Z6
 	VPMADDWD     Z10, Z6, Z6
 	VPACKSSDW    Z3, Z1, Z7
@@ -18226,7 +18240,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   128(R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VMOVUPS      16(SI)(BX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18235,7 +18249,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1088(SI)(DX*1)
+	PREFETCHT1   1152(SI)(DX*1)
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18252,7 +18267,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   256(R11)
+	PREFETCHT1   1024(SI)(DX*2)
 	VMOVUPS      16(R8)(DX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18261,7 +18276,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   320(R11)
+	PREFETCHT1   1088(SI)(DX*2)
+	PREFETCHT1   1152(SI)(DX*2)
 	VPACKSSDW    Z2, Z0, Z6
 	VPMADDWD     Z10, Z6, Z6
 	VPACKSSDW    Z3, Z1, Z7
@@ -18274,7 +18290,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   384(R11)
+	PREFETCHT1   1024(SI)(BX*1)
 	VMOVUPS      16(R8)(BX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18283,8 +18299,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   448(R11)
-	PREFETCHT1   512(R11)
+	PREFETCHT1   1088(SI)(BX*1)
+	PREFETCHT1   1152(SI)(BX*1)
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18301,7 +18317,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   576(R11)
+	PREFETCHT1   1024(R8)
 	VMOVUPS      16(R9)(DX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18310,7 +18326,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   640(R11)
+	PREFETCHT1   1088(R8)
+	PREFETCHT1   1152(R8)
 	VPACKSSDW    Z2, Z0, Z6
 	VPMADDWD     Z10, Z6, Z6
 	VPACKSSDW    Z3, Z1, Z7
@@ -18323,7 +18340,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   704(R11)
+	PREFETCHT1   1024(R8)(DX*1)
 	VMOVUPS      16(R9)(BX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18332,7 +18349,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   768(R11)
+	PREFETCHT1   1088(R8)(DX*1)
+	PREFETCHT1   1152(R8)(DX*1)
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18349,7 +18367,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   832(R11)
+	PREFETCHT1   1024(R8)(DX*2)
 	VMOVUPS      16(R10)(DX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18358,7 +18376,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   896(R11)
+	PREFETCHT1   1088(R8)(DX*2)
+	PREFETCHT1   1152(R8)(DX*2)
 	VPACKSSDW    Z2, Z0, Z6
 	VPMADDWD     Z10, Z6, Z6
 	VPACKSSDW    Z3, Z1, Z7
@@ -18371,7 +18390,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   960(R11)
+	PREFETCHT1   1024(R8)(BX*1)
 	VMOVUPS      16(R10)(BX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18380,8 +18399,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1024(R11)
-	PREFETCHT1   1088(R11)
+	PREFETCHT1   1088(R8)(BX*1)
+	PREFETCHT1   1152(R8)(BX*1)
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18466,7 +18485,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1152(R11)
+	PREFETCHT1   1024(R9)
 	VMOVUPS      80(SI)(DX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18475,7 +18494,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1216(R11)
+	PREFETCHT1   1088(R9)
+	PREFETCHT1   1152(R9)
 	VPACKSSDW    Z2, Z0, Z6
 	VPMADDWD     Z10, Z6, Z6
 	VPACKSSDW    Z3, Z1, Z7
@@ -18488,7 +18508,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1280(R11)
+	PREFETCHT1   1024(R9)(DX*1)
 	VMOVUPS      80(SI)(BX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18497,7 +18517,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1344(R11)
+	PREFETCHT1   1088(R9)(DX*1)
+	PREFETCHT1   1152(R9)(DX*1)
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18514,7 +18535,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1408(R11)
+	PREFETCHT1   1024(R9)(DX*2)
 	VMOVUPS      80(R8)(DX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18523,7 +18544,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1472(R11)
+	PREFETCHT1   1088(R9)(DX*2)
+	PREFETCHT1   1152(R9)(DX*2)
 	VPACKSSDW    Z2, Z0, Z6
 	VPMADDWD     Z10, Z6, Z6
 	VPACKSSDW    Z3, Z1, Z7
@@ -18536,7 +18558,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1536(R11)
+	PREFETCHT1   1024(R9)(BX*1)
 	VMOVUPS      80(R8)(BX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18545,8 +18567,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1600(R11)
-	PREFETCHT1   1664(R11)
+	PREFETCHT1   1088(R9)(BX*1)
+	PREFETCHT1   1152(R9)(BX*1)
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18563,7 +18585,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1728(R11)
+	PREFETCHT1   1024(R10)
 	VMOVUPS      80(R9)(DX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18572,7 +18594,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1792(R11)
+	PREFETCHT1   1088(R10)
+	PREFETCHT1   1152(R10)
 	VPACKSSDW    Z2, Z0, Z6
 	VPMADDWD     Z10, Z6, Z6
 	VPACKSSDW    Z3, Z1, Z7
@@ -18585,7 +18608,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1856(R11)
+	PREFETCHT1   1024(R10)(DX*1)
 	VMOVUPS      80(R9)(BX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18594,7 +18617,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1920(R11)
+	PREFETCHT1   1088(R10)(DX*1)
+	PREFETCHT1   1152(R10)(DX*1)
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18611,7 +18635,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1984(R11)
+	PREFETCHT1   1024(R10)(DX*2)
 	VMOVUPS      80(R10)(DX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18620,7 +18644,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   2048(R11)
+	PREFETCHT1   1088(R10)(DX*2)
+	PREFETCHT1   1152(R10)(DX*2)
 	VPACKSSDW    Z2, Z0, Z6
 	VPMADDWD     Z10, Z6, Z6
 	VPACKSSDW    Z3, Z1, Z7
@@ -18633,7 +18658,7 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   2112(R11)
+	PREFETCHT1   1024(R10)(BX*1)
 	VMOVUPS      80(R10)(BX*1), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z2, Z2, Z2
@@ -18642,8 +18667,8 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z3, Z3, Z3
 	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   2176(R11)
-	PREFETCHT1   2240(R11)
+	PREFETCHT1   1088(R10)(BX*1)
+	PREFETCHT1   1152(R10)(BX*1)
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18716,7 +18741,6 @@ block:
 	VMULPS.BCST  348(R12), Z5, Z5
 	VSUBPS       Z5, Z18, Z18
 	VADDPS       Z18, Z14, Z14
-	ADDQ         $0x00000900, R11
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000090, R8
 	ADDQ         $0x00000090, R9
@@ -18729,15 +18753,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ5KAVX512Few(SB), $0-56
+TEXT ·oneQ5KAVX512Few(SB), $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -18810,7 +18833,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      (R11)
+	PREFETCHT1      1024(SI)
 	VMOVUPS         48(SI)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(SI)(DX*1), Z2
@@ -18825,7 +18848,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      64(R11)
+	PREFETCHT1      1088(SI)
+	PREFETCHT1      1152(SI)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -18844,8 +18868,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      128(R11)
-	PREFETCHT1      192(R11)
+	PREFETCHT1      1024(SI)(DX*1)
 	VMOVUPS         48(SI)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(SI)(BX*1), Z2
@@ -18860,7 +18883,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      256(R11)
+	PREFETCHT1      1088(SI)(DX*1)
+	PREFETCHT1      1152(SI)(DX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -18883,7 +18907,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      320(R11)
+	PREFETCHT1      1024(SI)(DX*2)
 	VMOVUPS         48(R8)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R8)(DX*1), Z2
@@ -18898,8 +18922,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      384(R11)
-	PREFETCHT1      448(R11)
+	PREFETCHT1      1088(SI)(DX*2)
+	PREFETCHT1      1152(SI)(DX*2)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -18918,7 +18942,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      512(R11)
+	PREFETCHT1      1024(SI)(BX*1)
 	VMOVUPS         48(R8)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R8)(BX*1), Z2
@@ -18933,8 +18957,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      576(R11)
-	PREFETCHT1      640(R11)
+	PREFETCHT1      1088(SI)(BX*1)
+	PREFETCHT1      1152(SI)(BX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -18957,7 +18981,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      704(R11)
+	PREFETCHT1      1024(R8)
 	VMOVUPS         48(R9)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R9)(DX*1), Z2
@@ -18972,7 +18996,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      768(R11)
+	PREFETCHT1      1088(R8)
+	PREFETCHT1      1152(R8)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -18991,8 +19016,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      832(R11)
-	PREFETCHT1      896(R11)
+	PREFETCHT1      1024(R8)(DX*1)
 	VMOVUPS         48(R9)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R9)(BX*1), Z2
@@ -19007,7 +19031,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      960(R11)
+	PREFETCHT1      1088(R8)(DX*1)
+	PREFETCHT1      1152(R8)(DX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19030,7 +19055,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R11)
+	PREFETCHT1      1024(R8)(DX*2)
 	VMOVUPS         48(R10)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R10)(DX*1), Z2
@@ -19045,8 +19070,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R11)
-	PREFETCHT1      1152(R11)
+	PREFETCHT1      1088(R8)(DX*2)
+	PREFETCHT1      1152(R8)(DX*2)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19065,7 +19090,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1216(R11)
+	PREFETCHT1      1024(R8)(BX*1)
 	VMOVUPS         48(R10)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R10)(BX*1), Z2
@@ -19080,8 +19105,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1280(R11)
-	PREFETCHT1      1344(R11)
+	PREFETCHT1      1088(R8)(BX*1)
+	PREFETCHT1      1152(R8)(BX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19172,7 +19197,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1408(R11)
+	PREFETCHT1      1024(R9)
 	VMOVUPS         112(SI)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(SI)(DX*1), Z2
@@ -19187,7 +19212,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1472(R11)
+	PREFETCHT1      1088(R9)
+	PREFETCHT1      1152(R9)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19206,8 +19232,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1536(R11)
-	PREFETCHT1      1600(R11)
+	PREFETCHT1      1024(R9)(DX*1)
 	VMOVUPS         112(SI)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(SI)(BX*1), Z2
@@ -19222,7 +19247,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1664(R11)
+	PREFETCHT1      1088(R9)(DX*1)
+	PREFETCHT1      1152(R9)(DX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19245,7 +19271,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1728(R11)
+	PREFETCHT1      1024(R9)(DX*2)
 	VMOVUPS         112(R8)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R8)(DX*1), Z2
@@ -19260,8 +19286,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1792(R11)
-	PREFETCHT1      1856(R11)
+	PREFETCHT1      1088(R9)(DX*2)
+	PREFETCHT1      1152(R9)(DX*2)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19280,7 +19306,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1920(R11)
+	PREFETCHT1      1024(R9)(BX*1)
 	VMOVUPS         112(R8)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R8)(BX*1), Z2
@@ -19295,8 +19321,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1984(R11)
-	PREFETCHT1      2048(R11)
+	PREFETCHT1      1088(R9)(BX*1)
+	PREFETCHT1      1152(R9)(BX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19319,7 +19345,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2112(R11)
+	PREFETCHT1      1024(R10)
 	VMOVUPS         112(R9)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R9)(DX*1), Z2
@@ -19334,7 +19360,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      2176(R11)
+	PREFETCHT1      1088(R10)
+	PREFETCHT1      1152(R10)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19353,8 +19380,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2240(R11)
-	PREFETCHT1      2304(R11)
+	PREFETCHT1      1024(R10)(DX*1)
 	VMOVUPS         112(R9)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R9)(BX*1), Z2
@@ -19369,7 +19395,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      2368(R11)
+	PREFETCHT1      1088(R10)(DX*1)
+	PREFETCHT1      1152(R10)(DX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19392,7 +19419,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2432(R11)
+	PREFETCHT1      1024(R10)(DX*2)
 	VMOVUPS         112(R10)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R10)(DX*1), Z2
@@ -19407,8 +19434,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      2496(R11)
-	PREFETCHT1      2560(R11)
+	PREFETCHT1      1088(R10)(DX*2)
+	PREFETCHT1      1152(R10)(DX*2)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19427,7 +19454,7 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2624(R11)
+	PREFETCHT1      1024(R10)(BX*1)
 	VMOVUPS         112(R10)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R10)(BX*1), Z2
@@ -19442,8 +19469,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      2688(R11)
-	PREFETCHT1      2752(R11)
+	PREFETCHT1      1088(R10)(BX*1)
+	PREFETCHT1      1152(R10)(BX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19516,7 +19543,6 @@ block:
 	VMULPS.BCST     348(R12), Z5, Z5
 	VSUBPS          Z5, Z18, Z18
 	VADDPS          Z18, Z14, Z14
-	ADDQ            $0x00000b00, R11
 	ADDQ            $0x000000b0, SI
 	ADDQ            $0x000000b0, R8
 	ADDQ            $0x000000b0, R9
@@ -19529,15 +19555,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ6KAVX512Few(SB), $0-56
+TEXT ·oneQ6KAVX512Few(SB), $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -19631,7 +19656,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      (R11)
+	PREFETCHT1      1024(SI)
+	PREFETCHT1      1088(SI)
 	VMOVUPS         (SI)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(SI)(DX*1), Z2
@@ -19646,8 +19672,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      64(R11)
-	PREFETCHT1      128(R11)
+	PREFETCHT1      1152(SI)
+	PREFETCHT1      1216(SI)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19666,7 +19692,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      192(R11)
+	PREFETCHT1      1024(SI)(DX*1)
+	PREFETCHT1      1088(SI)(DX*1)
 	VMOVUPS         (SI)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(SI)(BX*1), Z2
@@ -19681,8 +19708,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      256(R11)
-	PREFETCHT1      320(R11)
+	PREFETCHT1      1152(SI)(DX*1)
+	PREFETCHT1      1216(SI)(DX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19705,8 +19732,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      384(R11)
-	PREFETCHT1      448(R11)
+	PREFETCHT1      1024(SI)(DX*2)
+	PREFETCHT1      1088(SI)(DX*2)
 	VMOVUPS         (R8)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R8)(DX*1), Z2
@@ -19721,7 +19748,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      512(R11)
+	PREFETCHT1      1152(SI)(DX*2)
+	PREFETCHT1      1216(SI)(DX*2)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19740,8 +19768,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      576(R11)
-	PREFETCHT1      640(R11)
+	PREFETCHT1      1024(SI)(BX*1)
+	PREFETCHT1      1088(SI)(BX*1)
 	VMOVUPS         (R8)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R8)(BX*1), Z2
@@ -19756,8 +19784,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      704(R11)
-	PREFETCHT1      768(R11)
+	PREFETCHT1      1152(SI)(BX*1)
+	PREFETCHT1      1216(SI)(BX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19780,7 +19808,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      832(R11)
+	PREFETCHT1      1024(R8)
+	PREFETCHT1      1088(R8)
 	VMOVUPS         (R9)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R9)(DX*1), Z2
@@ -19795,8 +19824,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      896(R11)
-	PREFETCHT1      960(R11)
+	PREFETCHT1      1152(R8)
+	PREFETCHT1      1216(R8)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19815,8 +19844,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R11)
-	PREFETCHT1      1088(R11)
+	PREFETCHT1      1024(R8)(DX*1)
+	PREFETCHT1      1088(R8)(DX*1)
 	VMOVUPS         (R9)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R9)(BX*1), Z2
@@ -19831,7 +19860,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R11)
+	PREFETCHT1      1152(R8)(DX*1)
+	PREFETCHT1      1216(R8)(DX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19854,8 +19884,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1216(R11)
-	PREFETCHT1      1280(R11)
+	PREFETCHT1      1024(R8)(DX*2)
+	PREFETCHT1      1088(R8)(DX*2)
 	VMOVUPS         (R10)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R10)(DX*1), Z2
@@ -19870,8 +19900,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1344(R11)
-	PREFETCHT1      1408(R11)
+	PREFETCHT1      1152(R8)(DX*2)
+	PREFETCHT1      1216(R8)(DX*2)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19890,7 +19920,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1472(R11)
+	PREFETCHT1      1024(R8)(BX*1)
+	PREFETCHT1      1088(R8)(BX*1)
 	VMOVUPS         (R10)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R10)(BX*1), Z2
@@ -19905,8 +19936,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1536(R11)
-	PREFETCHT1      1600(R11)
+	PREFETCHT1      1152(R8)(BX*1)
+	PREFETCHT1      1216(R8)(BX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20019,8 +20050,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1664(R11)
-	PREFETCHT1      1728(R11)
+	PREFETCHT1      1024(R9)
+	PREFETCHT1      1088(R9)
 	VMOVUPS         64(SI)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(SI)(DX*1), Z2
@@ -20035,7 +20066,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1792(R11)
+	PREFETCHT1      1152(R9)
+	PREFETCHT1      1216(R9)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -20054,8 +20086,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1856(R11)
-	PREFETCHT1      1920(R11)
+	PREFETCHT1      1024(R9)(DX*1)
+	PREFETCHT1      1088(R9)(DX*1)
 	VMOVUPS         64(SI)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(SI)(BX*1), Z2
@@ -20070,8 +20102,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1984(R11)
-	PREFETCHT1      2048(R11)
+	PREFETCHT1      1152(R9)(DX*1)
+	PREFETCHT1      1216(R9)(DX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20094,7 +20126,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2112(R11)
+	PREFETCHT1      1024(R9)(DX*2)
+	PREFETCHT1      1088(R9)(DX*2)
 	VMOVUPS         64(R8)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R8)(DX*1), Z2
@@ -20109,8 +20142,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      2176(R11)
-	PREFETCHT1      2240(R11)
+	PREFETCHT1      1152(R9)(DX*2)
+	PREFETCHT1      1216(R9)(DX*2)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -20129,8 +20162,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2304(R11)
-	PREFETCHT1      2368(R11)
+	PREFETCHT1      1024(R9)(BX*1)
+	PREFETCHT1      1088(R9)(BX*1)
 	VMOVUPS         64(R8)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R8)(BX*1), Z2
@@ -20145,7 +20178,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      2432(R11)
+	PREFETCHT1      1152(R9)(BX*1)
+	PREFETCHT1      1216(R9)(BX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20168,8 +20202,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2496(R11)
-	PREFETCHT1      2560(R11)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1088(R10)
 	VMOVUPS         64(R9)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R9)(DX*1), Z2
@@ -20184,8 +20218,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      2624(R11)
-	PREFETCHT1      2688(R11)
+	PREFETCHT1      1152(R10)
+	PREFETCHT1      1216(R10)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -20204,7 +20238,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2752(R11)
+	PREFETCHT1      1024(R10)(DX*1)
+	PREFETCHT1      1088(R10)(DX*1)
 	VMOVUPS         64(R9)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R9)(BX*1), Z2
@@ -20219,8 +20254,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      2816(R11)
-	PREFETCHT1      2880(R11)
+	PREFETCHT1      1152(R10)(DX*1)
+	PREFETCHT1      1216(R10)(DX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20243,8 +20278,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      2944(R11)
-	PREFETCHT1      3008(R11)
+	PREFETCHT1      1024(R10)(DX*2)
+	PREFETCHT1      1088(R10)(DX*2)
 	VMOVUPS         64(R10)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R10)(DX*1), Z2
@@ -20259,7 +20294,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      3072(R11)
+	PREFETCHT1      1152(R10)(DX*2)
+	PREFETCHT1      1216(R10)(DX*2)
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -20278,8 +20314,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      3136(R11)
-	PREFETCHT1      3200(R11)
+	PREFETCHT1      1024(R10)(BX*1)
+	PREFETCHT1      1088(R10)(BX*1)
 	VMOVUPS         64(R10)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R10)(BX*1), Z2
@@ -20294,8 +20330,8 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      3264(R11)
-	PREFETCHT1      3328(R11)
+	PREFETCHT1      1152(R10)(BX*1)
+	PREFETCHT1      1216(R10)(BX*1)
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20376,7 +20412,6 @@ block:
 	VMULPS.BCST     436(R12), Z5, Z5
 	VMULPS          Z5, Z2, Z2
 	VADDPS          Z2, Z14, Z14
-	ADDQ            $0x00000d20, R11
 	ADDQ            $0x000000d2, SI
 	ADDQ            $0x000000d2, R8
 	ADDQ            $0x000000d2, R9
@@ -20389,15 +20424,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ41AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ41AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ41AVX512Few(SB), NOSPLIT, $0-56
+TEXT ·oneQ41AVX512Few(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -20438,7 +20472,10 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      (R11)
+	PREFETCHT1      1024(SI)
+	PREFETCHT1      1024(SI)(DX*1)
+	PREFETCHT1      1024(SI)(DX*2)
+	PREFETCHT1      1024(SI)(BX*1)
 	VMOVDQU         4(SI)(DX*1), X4
 	VINSERTI32X4    $0x01, 4(R8)(DX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 4(R9)(DX*1), Z4, Z4
@@ -20449,7 +20486,10 @@ block:
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z12, Z5, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      64(R11)
+	PREFETCHT1      1024(R8)
+	PREFETCHT1      1024(R8)(DX*1)
+	PREFETCHT1      1024(R8)(DX*2)
+	PREFETCHT1      1024(R8)(BX*1)
 	VMOVDQU         4(SI)(DX*2), X4
 	VINSERTI32X4    $0x01, 4(R8)(DX*2), Z4, Z4
 	VINSERTI32X4    $0x02, 4(R9)(DX*2), Z4, Z4
@@ -20460,7 +20500,10 @@ block:
 	VPXORD          Z2, Z2, Z2
 	VPDPBUSD        Z12, Z5, Z2
 	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      128(R11)
+	PREFETCHT1      1024(R9)
+	PREFETCHT1      1024(R9)(DX*1)
+	PREFETCHT1      1024(R9)(DX*2)
+	PREFETCHT1      1024(R9)(BX*1)
 	VMOVDQU         4(SI)(BX*1), X4
 	VINSERTI32X4    $0x01, 4(R8)(BX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 4(R9)(BX*1), Z4, Z4
@@ -20471,8 +20514,10 @@ block:
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z12, Z5, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      192(R11)
-	PREFETCHT1      256(R11)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1024(R10)(DX*1)
+	PREFETCHT1      1024(R10)(DX*2)
+	PREFETCHT1      1024(R10)(BX*1)
 	VPACKSSDW       Z1, Z0, Z0
 	VPMADDWD        Z11, Z0, Z0
 	VPACKSSDW       Z3, Z2, Z2
@@ -20490,7 +20535,6 @@ block:
 	VMULPS.BCST     40(R12), Z5, Z5
 	VADDPS          Z5, Z0, Z0
 	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000140, R11
 	ADDQ            $0x00000014, SI
 	ADDQ            $0x00000014, R8
 	ADDQ            $0x00000014, R9
@@ -20503,15 +20547,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ50AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ50AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ50AVX512Few(SB), NOSPLIT, $0-56
+TEXT ·oneQ50AVX512Few(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -20561,7 +20604,10 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      (R11)
+	PREFETCHT1      1024(SI)
+	PREFETCHT1      1024(SI)(DX*1)
+	PREFETCHT1      1024(SI)(DX*2)
+	PREFETCHT1      1024(SI)(BX*1)
 	VMOVDQU         6(SI)(DX*1), X4
 	VINSERTI32X4    $0x01, 6(R8)(DX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 6(R9)(DX*1), Z4, Z4
@@ -20578,8 +20624,10 @@ block:
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z12, Z5, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      64(R11)
-	PREFETCHT1      128(R11)
+	PREFETCHT1      1024(R8)
+	PREFETCHT1      1024(R8)(DX*1)
+	PREFETCHT1      1024(R8)(DX*2)
+	PREFETCHT1      1024(R8)(BX*1)
 	VMOVDQU         6(SI)(DX*2), X4
 	VINSERTI32X4    $0x01, 6(R8)(DX*2), Z4, Z4
 	VINSERTI32X4    $0x02, 6(R9)(DX*2), Z4, Z4
@@ -20596,7 +20644,10 @@ block:
 	VPXORD          Z2, Z2, Z2
 	VPDPBUSD        Z12, Z5, Z2
 	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      192(R11)
+	PREFETCHT1      1024(R9)
+	PREFETCHT1      1024(R9)(DX*1)
+	PREFETCHT1      1024(R9)(DX*2)
+	PREFETCHT1      1024(R9)(BX*1)
 	VMOVDQU         6(SI)(BX*1), X4
 	VINSERTI32X4    $0x01, 6(R8)(BX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 6(R9)(BX*1), Z4, Z4
@@ -20613,8 +20664,10 @@ block:
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z12, Z5, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      256(R11)
-	PREFETCHT1      320(R11)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1024(R10)(DX*1)
+	PREFETCHT1      1024(R10)(DX*2)
+	PREFETCHT1      1024(R10)(BX*1)
 	VPACKSSDW       Z1, Z0, Z0
 	VPMADDWD        Z11, Z0, Z0
 	VPACKSSDW       Z3, Z2, Z2
@@ -20630,7 +20683,6 @@ block:
 	VMULPS.BCST     32(R12), Z5, Z5
 	VMULPS          Z5, Z0, Z0
 	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000160, R11
 	ADDQ            $0x00000016, SI
 	ADDQ            $0x00000016, R8
 	ADDQ            $0x00000016, R9
@@ -20643,15 +20695,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ51AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ51AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ51AVX512Few(SB), NOSPLIT, $0-56
+TEXT ·oneQ51AVX512Few(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -20701,7 +20752,10 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      (R11)
+	PREFETCHT1      1024(SI)
+	PREFETCHT1      1024(SI)(DX*1)
+	PREFETCHT1      1024(SI)(DX*2)
+	PREFETCHT1      1024(SI)(BX*1)
 	VMOVDQU         8(SI)(DX*1), X4
 	VINSERTI32X4    $0x01, 8(R8)(DX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 8(R9)(DX*1), Z4, Z4
@@ -20718,8 +20772,10 @@ block:
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z12, Z5, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      64(R11)
-	PREFETCHT1      128(R11)
+	PREFETCHT1      1024(R8)
+	PREFETCHT1      1024(R8)(DX*1)
+	PREFETCHT1      1024(R8)(DX*2)
+	PREFETCHT1      1024(R8)(BX*1)
 	VMOVDQU         8(SI)(DX*2), X4
 	VINSERTI32X4    $0x01, 8(R8)(DX*2), Z4, Z4
 	VINSERTI32X4    $0x02, 8(R9)(DX*2), Z4, Z4
@@ -20736,7 +20792,10 @@ block:
 	VPXORD          Z2, Z2, Z2
 	VPDPBUSD        Z12, Z5, Z2
 	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      192(R11)
+	PREFETCHT1      1024(R9)
+	PREFETCHT1      1024(R9)(DX*1)
+	PREFETCHT1      1024(R9)(DX*2)
+	PREFETCHT1      1024(R9)(BX*1)
 	VMOVDQU         8(SI)(BX*1), X4
 	VINSERTI32X4    $0x01, 8(R8)(BX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 8(R9)(BX*1), Z4, Z4
@@ -20753,8 +20812,10 @@ block:
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z12, Z5, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      256(R11)
-	PREFETCHT1      320(R11)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1024(R10)(DX*1)
+	PREFETCHT1      1024(R10)(DX*2)
+	PREFETCHT1      1024(R10)(BX*1)
 	VPACKSSDW       Z1, Z0, Z0
 	VPMADDWD        Z11, Z0, Z0
 	VPACKSSDW       Z3, Z2, Z2
@@ -20773,7 +20834,6 @@ block:
 	VMULPS.BCST     40(R12), Z5, Z5
 	VADDPS          Z5, Z0, Z0
 	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000180, R11
 	ADDQ            $0x00000018, SI
 	ADDQ            $0x00000018, R8
 	ADDQ            $0x00000018, R9
@@ -20786,15 +20846,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneMXFP4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneMXFP4AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneMXFP4AVX512Few(SB), NOSPLIT, $0-56
+TEXT ·oneMXFP4AVX512Few(SB), NOSPLIT, $0-48
 	MOVQ            init+8(FP), DI
 	MOVQ            x+16(FP), R12
 	MOVQ            w+24(FP), SI
-	MOVQ            ahead+32(FP), R11
-	MOVQ            stride+40(FP), DX
-	MOVQ            blocks+48(FP), CX
+	MOVQ            stride+32(FP), DX
+	MOVQ            blocks+40(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
@@ -20838,7 +20897,10 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      (R11)
+	PREFETCHT1      1024(SI)
+	PREFETCHT1      1024(SI)(DX*1)
+	PREFETCHT1      1024(SI)(DX*2)
+	PREFETCHT1      1024(SI)(BX*1)
 	VMOVDQU         1(SI)(DX*1), X4
 	VINSERTI32X4    $0x01, 1(R8)(DX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 1(R9)(DX*1), Z4, Z4
@@ -20851,7 +20913,10 @@ block:
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z12, Z5, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      64(R11)
+	PREFETCHT1      1024(R8)
+	PREFETCHT1      1024(R8)(DX*1)
+	PREFETCHT1      1024(R8)(DX*2)
+	PREFETCHT1      1024(R8)(BX*1)
 	VMOVDQU         1(SI)(DX*2), X4
 	VINSERTI32X4    $0x01, 1(R8)(DX*2), Z4, Z4
 	VINSERTI32X4    $0x02, 1(R9)(DX*2), Z4, Z4
@@ -20864,7 +20929,10 @@ block:
 	VPXORD          Z2, Z2, Z2
 	VPDPBUSD        Z12, Z5, Z2
 	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      128(R11)
+	PREFETCHT1      1024(R9)
+	PREFETCHT1      1024(R9)(DX*1)
+	PREFETCHT1      1024(R9)(DX*2)
+	PREFETCHT1      1024(R9)(BX*1)
 	VMOVDQU         1(SI)(BX*1), X4
 	VINSERTI32X4    $0x01, 1(R8)(BX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 1(R9)(BX*1), Z4, Z4
@@ -20877,8 +20945,10 @@ block:
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z12, Z5, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      192(R11)
-	PREFETCHT1      256(R11)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1024(R10)(DX*1)
+	PREFETCHT1      1024(R10)(DX*2)
+	PREFETCHT1      1024(R10)(BX*1)
 	VPACKSSDW       Z1, Z0, Z0
 	VPMADDWD        Z11, Z0, Z0
 	VPACKSSDW       Z3, Z2, Z2
@@ -20901,7 +20971,6 @@ block:
 	VMULPS.BCST     32(R12), Z5, Z5
 	VMULPS          Z5, Z0, Z0
 	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000110, R11
 	ADDQ            $0x00000011, SI
 	ADDQ            $0x00000011, R8
 	ADDQ            $0x00000011, R9
@@ -20914,15 +20983,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneIQ4NLAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneIQ4NLAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneIQ4NLAVX512Few(SB), NOSPLIT, $0-56
+TEXT ·oneIQ4NLAVX512Few(SB), NOSPLIT, $0-48
 	MOVQ            init+8(FP), DI
 	MOVQ            x+16(FP), R12
 	MOVQ            w+24(FP), SI
-	MOVQ            ahead+32(FP), R11
-	MOVQ            stride+40(FP), DX
-	MOVQ            blocks+48(FP), CX
+	MOVQ            stride+32(FP), DX
+	MOVQ            blocks+40(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
@@ -20966,7 +21034,10 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      (R11)
+	PREFETCHT1      1024(SI)
+	PREFETCHT1      1024(SI)(DX*1)
+	PREFETCHT1      1024(SI)(DX*2)
+	PREFETCHT1      1024(SI)(BX*1)
 	VMOVDQU         2(SI)(DX*1), X4
 	VINSERTI32X4    $0x01, 2(R8)(DX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 2(R9)(DX*1), Z4, Z4
@@ -20979,7 +21050,10 @@ block:
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z12, Z5, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      64(R11)
+	PREFETCHT1      1024(R8)
+	PREFETCHT1      1024(R8)(DX*1)
+	PREFETCHT1      1024(R8)(DX*2)
+	PREFETCHT1      1024(R8)(BX*1)
 	VMOVDQU         2(SI)(DX*2), X4
 	VINSERTI32X4    $0x01, 2(R8)(DX*2), Z4, Z4
 	VINSERTI32X4    $0x02, 2(R9)(DX*2), Z4, Z4
@@ -20992,7 +21066,10 @@ block:
 	VPXORD          Z2, Z2, Z2
 	VPDPBUSD        Z12, Z5, Z2
 	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      128(R11)
+	PREFETCHT1      1024(R9)
+	PREFETCHT1      1024(R9)(DX*1)
+	PREFETCHT1      1024(R9)(DX*2)
+	PREFETCHT1      1024(R9)(BX*1)
 	VMOVDQU         2(SI)(BX*1), X4
 	VINSERTI32X4    $0x01, 2(R8)(BX*1), Z4, Z4
 	VINSERTI32X4    $0x02, 2(R9)(BX*1), Z4, Z4
@@ -21005,8 +21082,10 @@ block:
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z12, Z5, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      192(R11)
-	PREFETCHT1      256(R11)
+	PREFETCHT1      1024(R10)
+	PREFETCHT1      1024(R10)(DX*1)
+	PREFETCHT1      1024(R10)(DX*2)
+	PREFETCHT1      1024(R10)(BX*1)
 	VSHUFPS         $0x88, Z1, Z0, Z6
 	VSHUFPS         $0xdd, Z1, Z0, Z0
 	VPADDD          Z6, Z0, Z0
@@ -21024,7 +21103,6 @@ block:
 	VMULPS.BCST     32(R12), Z5, Z5
 	VMULPS          Z5, Z0, Z0
 	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000120, R11
 	ADDQ            $0x00000012, SI
 	ADDQ            $0x00000012, R8
 	ADDQ            $0x00000012, R9
@@ -21037,15 +21115,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ4KAVXVNNI(SB), $1088-56
+TEXT ·oneQ4KAVXVNNI(SB), $1088-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -21179,7 +21256,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   (R11)
+	PREFETCHT1   1024(SI)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21194,6 +21271,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1088(SI)
 	VMOVUPS      16(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21204,7 +21282,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1152(SI)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21233,7 +21311,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   128(R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21248,6 +21326,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1088(SI)(DX*1)
 	VMOVUPS      16(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21258,7 +21337,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1152(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21301,7 +21380,6 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   256(R11)
 	VMOVUPS      48(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21312,6 +21390,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1024(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21326,7 +21405,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   320(R11)
+	PREFETCHT1   1088(SI)(DX*2)
 	VMOVUPS      48(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21337,6 +21416,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1152(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21355,7 +21435,6 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   384(R11)
 	VMOVUPS      48(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21366,6 +21445,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1024(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21380,7 +21460,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   448(R11)
+	PREFETCHT1   1088(SI)(BX*1)
 	VMOVUPS      48(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21391,7 +21471,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   512(R11)
+	PREFETCHT1   1152(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21444,7 +21524,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   576(R11)
+	PREFETCHT1   1024(R8)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21459,6 +21539,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1088(R8)
 	VMOVUPS      80(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21469,7 +21550,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   640(R11)
+	PREFETCHT1   1152(R8)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21498,7 +21579,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   704(R11)
+	PREFETCHT1   1024(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21513,6 +21594,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1088(R8)(DX*1)
 	VMOVUPS      80(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21523,7 +21605,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   768(R11)
+	PREFETCHT1   1152(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21566,7 +21648,6 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   832(R11)
 	VMOVUPS      112(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21577,6 +21658,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1024(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21591,7 +21673,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   896(R11)
+	PREFETCHT1   1088(R8)(DX*2)
 	VMOVUPS      112(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21602,6 +21684,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1152(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21620,7 +21703,6 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   960(R11)
 	VMOVUPS      112(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21631,6 +21713,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1024(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21645,7 +21728,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1024(R11)
+	PREFETCHT1   1088(R8)(BX*1)
 	VMOVUPS      112(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPXOR        Y2, Y2, Y2
@@ -21656,7 +21739,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1088(R11)
+	PREFETCHT1   1152(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21687,7 +21770,6 @@ block:
 	VMULPS       480(SP), Y5, Y5
 	VSUBPS       Y5, Y6, Y6
 	VADDPS       Y6, Y14, Y14
-	ADDQ         $0x00000480, R11
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000090, R8
 	ADDQ         $0x00000160, R12
@@ -21698,15 +21780,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ5KAVXVNNI(SB), $1088-56
+TEXT ·oneQ5KAVXVNNI(SB), $1088-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -21857,7 +21938,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   (R11)
+	PREFETCHT1   1024(SI)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21880,7 +21961,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1088(SI)
 	VMOVUPS      48(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(BX*1), Y2
@@ -21899,6 +21980,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1152(SI)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21925,7 +22007,6 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   128(R11)
 	VMOVUPS      48(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(DX*1), Y2
@@ -21944,7 +22025,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -21967,6 +22048,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1088(SI)(DX*1)
 	VMOVUPS      48(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(BX*1), Y2
@@ -21985,7 +22067,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   256(R11)
+	PREFETCHT1   1152(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22036,7 +22118,6 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   320(R11)
 	VMOVUPS      80(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(DX*1), Y2
@@ -22055,6 +22136,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1024(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -22077,7 +22159,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   384(R11)
+	PREFETCHT1   1088(SI)(DX*2)
 	VMOVUPS      80(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(BX*1), Y2
@@ -22096,7 +22178,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   448(R11)
+	PREFETCHT1   1152(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22141,7 +22223,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   512(R11)
+	PREFETCHT1   1024(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -22164,7 +22246,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   576(R11)
+	PREFETCHT1   1088(SI)(BX*1)
 	VMOVUPS      80(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(BX*1), Y2
@@ -22183,7 +22265,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   640(R11)
+	PREFETCHT1   1152(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22250,7 +22332,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   704(R11)
+	PREFETCHT1   1024(R8)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -22272,7 +22354,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   768(R11)
+	PREFETCHT1   1088(R8)
 	VMOVUPS      112(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(BX*1), Y2
@@ -22290,6 +22372,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1152(R8)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22315,7 +22398,6 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   832(R11)
 	VMOVUPS      112(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(DX*1), Y2
@@ -22333,7 +22415,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   896(R11)
+	PREFETCHT1   1024(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -22355,6 +22437,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1088(R8)(DX*1)
 	VMOVUPS      112(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(BX*1), Y2
@@ -22372,7 +22455,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   960(R11)
+	PREFETCHT1   1152(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22423,7 +22506,6 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1024(R11)
 	VMOVUPS      144(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(DX*1), Y2
@@ -22442,6 +22524,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1024(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -22464,7 +22547,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1088(R11)
+	PREFETCHT1   1088(R8)(DX*2)
 	VMOVUPS      144(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(BX*1), Y2
@@ -22483,7 +22566,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1152(R11)
+	PREFETCHT1   1152(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22528,7 +22611,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1216(R11)
+	PREFETCHT1   1024(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -22551,7 +22634,7 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1280(R11)
+	PREFETCHT1   1088(R8)(BX*1)
 	VMOVUPS      144(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(BX*1), Y2
@@ -22570,7 +22653,7 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1344(R11)
+	PREFETCHT1   1152(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22601,7 +22684,6 @@ block:
 	VMULPS       480(SP), Y5, Y5
 	VSUBPS       Y5, Y6, Y6
 	VADDPS       Y6, Y14, Y14
-	ADDQ         $0x00000580, R11
 	ADDQ         $0x000000b0, SI
 	ADDQ         $0x000000b0, R8
 	ADDQ         $0x00000160, R12
@@ -22612,15 +22694,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ6KAVXVNNI(SB), $1088-56
+TEXT ·oneQ6KAVXVNNI(SB), $1088-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -22758,6 +22839,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1024(SI)
 	VMOVUPS      (SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(SI)(DX*1), Y2
@@ -22775,7 +22857,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   (R11)
+	PREFETCHT1   1088(SI)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -22797,7 +22879,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1152(SI)
 	VMOVUPS      (SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(SI)(BX*1), Y2
@@ -22815,7 +22897,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   128(R11)
+	PREFETCHT1   1216(SI)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22841,7 +22923,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VMOVUPS      (R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(R8)(DX*1), Y2
@@ -22859,7 +22941,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   256(R11)
+	PREFETCHT1   1088(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -22881,6 +22963,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1152(SI)(DX*1)
 	VMOVUPS      (R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(R8)(BX*1), Y2
@@ -22898,7 +22981,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   320(R11)
+	PREFETCHT1   1216(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22959,7 +23042,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   384(R11)
+	PREFETCHT1   1024(SI)(DX*2)
 	VMOVUPS      32(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(SI)(DX*1), Y2
@@ -22978,7 +23061,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   448(R11)
+	PREFETCHT1   1088(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -23001,7 +23084,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   512(R11)
+	PREFETCHT1   1152(SI)(DX*2)
 	VMOVUPS      32(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(SI)(BX*1), Y2
@@ -23020,7 +23103,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   576(R11)
+	PREFETCHT1   1216(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23047,6 +23130,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
+	PREFETCHT1   1024(SI)(BX*1)
 	VMOVUPS      32(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(R8)(DX*1), Y2
@@ -23065,7 +23149,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   640(R11)
+	PREFETCHT1   1088(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -23088,7 +23172,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   704(R11)
+	PREFETCHT1   1152(SI)(BX*1)
 	VMOVUPS      32(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(R8)(BX*1), Y2
@@ -23107,7 +23191,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   768(R11)
+	PREFETCHT1   1216(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23191,7 +23275,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   832(R11)
+	PREFETCHT1   1024(R8)
 	VMOVUPS      64(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(SI)(DX*1), Y2
@@ -23209,7 +23293,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   896(R11)
+	PREFETCHT1   1088(R8)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -23231,7 +23315,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   960(R11)
+	PREFETCHT1   1152(R8)
 	VMOVUPS      64(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(SI)(BX*1), Y2
@@ -23249,6 +23333,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1216(R8)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23274,7 +23359,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1024(R11)
+	PREFETCHT1   1024(R8)(DX*1)
 	VMOVUPS      64(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(R8)(DX*1), Y2
@@ -23292,7 +23377,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1088(R11)
+	PREFETCHT1   1088(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -23314,7 +23399,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1152(R11)
+	PREFETCHT1   1152(R8)(DX*1)
 	VMOVUPS      64(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(R8)(BX*1), Y2
@@ -23332,7 +23417,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1216(R11)
+	PREFETCHT1   1216(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23393,7 +23478,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1280(R11)
+	PREFETCHT1   1024(R8)(DX*2)
 	VMOVUPS      96(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(SI)(DX*1), Y2
@@ -23412,6 +23497,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
+	PREFETCHT1   1088(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -23434,7 +23520,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1344(R11)
+	PREFETCHT1   1152(R8)(DX*2)
 	VMOVUPS      96(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(SI)(BX*1), Y2
@@ -23453,7 +23539,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1408(R11)
+	PREFETCHT1   1216(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23480,7 +23566,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1472(R11)
+	PREFETCHT1   1024(R8)(BX*1)
 	VMOVUPS      96(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(R8)(DX*1), Y2
@@ -23499,7 +23585,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1536(R11)
+	PREFETCHT1   1088(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -23522,7 +23608,7 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1600(R11)
+	PREFETCHT1   1152(R8)(BX*1)
 	VMOVUPS      96(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(R8)(BX*1), Y2
@@ -23541,7 +23627,7 @@ block:
 	VMOVUPS      1056(SP), Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1664(R11)
+	PREFETCHT1   1216(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23590,7 +23676,6 @@ block:
 	VMULPS       480(SP), Y5, Y5
 	VMULPS       Y5, Y6, Y6
 	VADDPS       Y6, Y14, Y14
-	ADDQ         $0x00000690, R11
 	ADDQ         $0x000000d2, SI
 	ADDQ         $0x000000d2, R8
 	ADDQ         $0x000001c0, R12
@@ -23601,15 +23686,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ41AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ41AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ41AVXVNNI(SB), NOSPLIT, $0-56
+TEXT ·oneQ41AVXVNNI(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -23640,6 +23724,8 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        4(SI)(DX*1), X4
 	VINSERTI128    $0x01, 4(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23650,7 +23736,8 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        4(SI)(DX*2), X4
 	VINSERTI128    $0x01, 4(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23661,7 +23748,8 @@ block:
 	BYTE           $0xd4
 	LONG           $0x505dc2c4
 	BYTE           $0xd5
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        4(SI)(BX*1), X4
 	VINSERTI128    $0x01, 4(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23672,7 +23760,8 @@ block:
 	BYTE           $0xdc
 	LONG           $0x505dc2c4
 	BYTE           $0xdd
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -23696,7 +23785,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VADDPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x000000a0, R11
 	ADDQ           $0x00000014, SI
 	ADDQ           $0x00000014, R8
 	ADDQ           $0x0000002c, R12
@@ -23707,15 +23795,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ50AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ50AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ50AVXVNNI(SB), NOSPLIT, $0-56
+TEXT ·oneQ50AVXVNNI(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -23759,6 +23846,8 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        6(SI)(DX*1), X4
 	VINSERTI128    $0x01, 6(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23779,7 +23868,8 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        6(SI)(DX*2), X4
 	VINSERTI128    $0x01, 6(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23800,7 +23890,8 @@ block:
 	BYTE           $0xd4
 	LONG           $0x505dc2c4
 	BYTE           $0xd5
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        6(SI)(BX*1), X4
 	VINSERTI128    $0x01, 6(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23821,7 +23912,8 @@ block:
 	BYTE           $0xdc
 	LONG           $0x505dc2c4
 	BYTE           $0xdd
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -23841,7 +23933,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VMULPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x000000b0, R11
 	ADDQ           $0x00000016, SI
 	ADDQ           $0x00000016, R8
 	ADDQ           $0x0000002c, R12
@@ -23852,15 +23943,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ51AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ51AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ51AVXVNNI(SB), NOSPLIT, $0-56
+TEXT ·oneQ51AVXVNNI(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -23904,6 +23994,8 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        8(SI)(DX*1), X4
 	VINSERTI128    $0x01, 8(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23924,7 +24016,8 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        8(SI)(DX*2), X4
 	VINSERTI128    $0x01, 8(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23945,7 +24038,8 @@ block:
 	BYTE           $0xd4
 	LONG           $0x505dc2c4
 	BYTE           $0xd5
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        8(SI)(BX*1), X4
 	VINSERTI128    $0x01, 8(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23966,7 +24060,8 @@ block:
 	BYTE           $0xdc
 	LONG           $0x505dc2c4
 	BYTE           $0xdd
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -23991,7 +24086,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VADDPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x000000c0, R11
 	ADDQ           $0x00000018, SI
 	ADDQ           $0x00000018, R8
 	ADDQ           $0x0000002c, R12
@@ -24002,15 +24096,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneMXFP4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneMXFP4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·oneMXFP4AVXVNNI(SB), NOSPLIT, $0-56
+TEXT ·oneMXFP4AVXVNNI(SB), NOSPLIT, $0-48
 	MOVQ           init+8(FP), DI
 	MOVQ           x+16(FP), R12
 	MOVQ           w+24(FP), SI
-	MOVQ           ahead+32(FP), R11
-	MOVQ           stride+40(FP), DX
-	MOVQ           blocks+48(FP), CX
+	MOVQ           stride+32(FP), DX
+	MOVQ           blocks+40(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
 	VMOVUPS        (DI), Y14
@@ -24044,6 +24137,8 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        1(SI)(DX*1), X4
 	VINSERTI128    $0x01, 1(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24056,7 +24151,8 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        1(SI)(DX*2), X4
 	VINSERTI128    $0x01, 1(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24069,7 +24165,8 @@ block:
 	BYTE           $0xd4
 	LONG           $0x505dc2c4
 	BYTE           $0xd5
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        1(SI)(BX*1), X4
 	VINSERTI128    $0x01, 1(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24082,7 +24179,8 @@ block:
 	BYTE           $0xdc
 	LONG           $0x505dc2c4
 	BYTE           $0xdd
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -24106,7 +24204,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VMULPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000088, R11
 	ADDQ           $0x00000011, SI
 	ADDQ           $0x00000011, R8
 	ADDQ           $0x0000002c, R12
@@ -24117,15 +24214,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneIQ4NLAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneIQ4NLAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneIQ4NLAVXVNNI(SB), NOSPLIT, $0-56
+TEXT ·oneIQ4NLAVXVNNI(SB), NOSPLIT, $0-48
 	MOVQ           init+8(FP), DI
 	MOVQ           x+16(FP), R12
 	MOVQ           w+24(FP), SI
-	MOVQ           ahead+32(FP), R11
-	MOVQ           stride+40(FP), DX
-	MOVQ           blocks+48(FP), CX
+	MOVQ           stride+32(FP), DX
+	MOVQ           blocks+40(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
 	VMOVUPS        (DI), Y14
@@ -24159,6 +24255,8 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        2(SI)(DX*1), X4
 	VINSERTI128    $0x01, 2(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24171,7 +24269,8 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        2(SI)(DX*2), X4
 	VINSERTI128    $0x01, 2(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24184,7 +24283,8 @@ block:
 	BYTE           $0xd4
 	LONG           $0x505dc2c4
 	BYTE           $0xd5
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        2(SI)(BX*1), X4
 	VINSERTI128    $0x01, 2(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24197,7 +24297,8 @@ block:
 	BYTE           $0xdc
 	LONG           $0x505dc2c4
 	BYTE           $0xdd
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VSHUFPS        $0x88, Y1, Y0, Y6
 	VSHUFPS        $0xdd, Y1, Y0, Y0
 	VPADDD         Y6, Y0, Y0
@@ -24219,7 +24320,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VMULPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000090, R11
 	ADDQ           $0x00000012, SI
 	ADDQ           $0x00000012, R8
 	ADDQ           $0x0000002c, R12
@@ -24230,15 +24330,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ4KAVX2(SB), $1088-56
+TEXT ·oneQ4KAVX2(SB), $1088-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -24368,7 +24467,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   (R11)
+	PREFETCHT1   1024(SI)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -24381,6 +24480,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT1   1088(SI)
 	VMOVUPS      16(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24389,7 +24489,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1152(SI)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24414,7 +24514,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   128(R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -24427,6 +24527,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT1   1088(SI)(DX*1)
 	VMOVUPS      16(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24435,7 +24536,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1152(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24476,7 +24577,6 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   256(R11)
 	VMOVUPS      48(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24485,6 +24585,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1024(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -24497,7 +24598,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   320(R11)
+	PREFETCHT1   1088(SI)(DX*2)
 	VMOVUPS      48(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24506,6 +24607,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1152(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24522,7 +24624,6 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   384(R11)
 	VMOVUPS      48(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24531,6 +24632,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1024(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -24543,7 +24645,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   448(R11)
+	PREFETCHT1   1088(SI)(BX*1)
 	VMOVUPS      48(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24552,7 +24654,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   512(R11)
+	PREFETCHT1   1152(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24601,7 +24703,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   576(R11)
+	PREFETCHT1   1024(R8)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -24614,6 +24716,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT1   1088(R8)
 	VMOVUPS      80(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24622,7 +24725,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   640(R11)
+	PREFETCHT1   1152(R8)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24647,7 +24750,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   704(R11)
+	PREFETCHT1   1024(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -24660,6 +24763,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT1   1088(R8)(DX*1)
 	VMOVUPS      80(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24668,7 +24772,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   768(R11)
+	PREFETCHT1   1152(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24709,7 +24813,6 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   832(R11)
 	VMOVUPS      112(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24718,6 +24821,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1024(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -24730,7 +24834,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   896(R11)
+	PREFETCHT1   1088(R8)(DX*2)
 	VMOVUPS      112(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24739,6 +24843,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1152(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24755,7 +24860,6 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   960(R11)
 	VMOVUPS      112(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24764,6 +24868,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1024(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -24776,7 +24881,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1024(R11)
+	PREFETCHT1   1088(R8)(BX*1)
 	VMOVUPS      112(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VPMADDUBSW   Y12, Y5, Y2
@@ -24785,7 +24890,7 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1088(R11)
+	PREFETCHT1   1152(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24816,7 +24921,6 @@ block:
 	VMULPS       480(SP), Y5, Y5
 	VSUBPS       Y5, Y6, Y6
 	VADDPS       Y6, Y14, Y14
-	ADDQ         $0x00000480, R11
 	ADDQ         $0x00000090, SI
 	ADDQ         $0x00000090, R8
 	ADDQ         $0x00000160, R12
@@ -24827,15 +24931,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ5KAVX2(SB), $1088-56
+TEXT ·oneQ5KAVX2(SB), $1088-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -24982,7 +25085,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   (R11)
+	PREFETCHT1   1024(SI)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25003,7 +25106,7 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1088(SI)
 	VMOVUPS      48(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(BX*1), Y2
@@ -25020,6 +25123,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1152(SI)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25044,7 +25148,6 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   128(R11)
 	VMOVUPS      48(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(DX*1), Y2
@@ -25061,7 +25164,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25082,6 +25185,7 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT1   1088(SI)(DX*1)
 	VMOVUPS      48(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(BX*1), Y2
@@ -25098,7 +25202,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   256(R11)
+	PREFETCHT1   1152(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25147,7 +25251,6 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   320(R11)
 	VMOVUPS      80(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(DX*1), Y2
@@ -25164,6 +25267,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1024(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25184,7 +25288,7 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   384(R11)
+	PREFETCHT1   1088(SI)(DX*2)
 	VMOVUPS      80(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(BX*1), Y2
@@ -25201,7 +25305,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   448(R11)
+	PREFETCHT1   1152(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25242,7 +25346,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   512(R11)
+	PREFETCHT1   1024(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25263,7 +25367,7 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   576(R11)
+	PREFETCHT1   1088(SI)(BX*1)
 	VMOVUPS      80(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(BX*1), Y2
@@ -25280,7 +25384,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   640(R11)
+	PREFETCHT1   1152(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25343,7 +25447,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   704(R11)
+	PREFETCHT1   1024(R8)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25363,7 +25467,7 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   768(R11)
+	PREFETCHT1   1088(R8)
 	VMOVUPS      112(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(BX*1), Y2
@@ -25379,6 +25483,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1152(R8)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25402,7 +25507,6 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   832(R11)
 	VMOVUPS      112(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(DX*1), Y2
@@ -25418,7 +25522,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   896(R11)
+	PREFETCHT1   1024(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25438,6 +25542,7 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT1   1088(R8)(DX*1)
 	VMOVUPS      112(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(BX*1), Y2
@@ -25453,7 +25558,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   960(R11)
+	PREFETCHT1   1152(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25502,7 +25607,6 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1024(R11)
 	VMOVUPS      144(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(DX*1), Y2
@@ -25519,6 +25623,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT1   1024(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25539,7 +25644,7 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R11)
+	PREFETCHT1   1088(R8)(DX*2)
 	VMOVUPS      144(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(SI)(BX*1), Y2
@@ -25556,7 +25661,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R11)
+	PREFETCHT1   1152(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25597,7 +25702,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1216(R11)
+	PREFETCHT1   1024(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25618,7 +25723,7 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1280(R11)
+	PREFETCHT1   1088(R8)(BX*1)
 	VMOVUPS      144(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      16(R8)(BX*1), Y2
@@ -25635,7 +25740,7 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1344(R11)
+	PREFETCHT1   1152(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25666,7 +25771,6 @@ block:
 	VMULPS       480(SP), Y5, Y5
 	VSUBPS       Y5, Y6, Y6
 	VADDPS       Y6, Y14, Y14
-	ADDQ         $0x00000580, R11
 	ADDQ         $0x000000b0, SI
 	ADDQ         $0x000000b0, R8
 	ADDQ         $0x00000160, R12
@@ -25677,15 +25781,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ6KAVX2(SB), $1088-56
+TEXT ·oneQ6KAVX2(SB), $1088-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -25821,6 +25924,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT1   1024(SI)
 	VMOVUPS      (SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(SI)(DX*1), Y2
@@ -25838,7 +25942,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   (R11)
+	PREFETCHT1   1088(SI)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25860,7 +25964,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1152(SI)
 	VMOVUPS      (SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(SI)(BX*1), Y2
@@ -25878,7 +25982,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   128(R11)
+	PREFETCHT1   1216(SI)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25904,7 +26008,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VMOVUPS      (R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(R8)(DX*1), Y2
@@ -25922,7 +26026,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   256(R11)
+	PREFETCHT1   1088(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -25944,6 +26048,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT1   1152(SI)(DX*1)
 	VMOVUPS      (R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(R8)(BX*1), Y2
@@ -25961,7 +26066,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   320(R11)
+	PREFETCHT1   1216(SI)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26020,7 +26125,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   384(R11)
+	PREFETCHT1   1024(SI)(DX*2)
 	VMOVUPS      32(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(SI)(DX*1), Y2
@@ -26039,7 +26144,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   448(R11)
+	PREFETCHT1   1088(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -26062,7 +26167,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   512(R11)
+	PREFETCHT1   1152(SI)(DX*2)
 	VMOVUPS      32(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(SI)(BX*1), Y2
@@ -26081,7 +26186,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   576(R11)
+	PREFETCHT1   1216(SI)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26108,6 +26213,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT1   1024(SI)(BX*1)
 	VMOVUPS      32(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(R8)(DX*1), Y2
@@ -26126,7 +26232,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   640(R11)
+	PREFETCHT1   1088(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -26149,7 +26255,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   704(R11)
+	PREFETCHT1   1152(SI)(BX*1)
 	VMOVUPS      32(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      128(R8)(BX*1), Y2
@@ -26168,7 +26274,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   768(R11)
+	PREFETCHT1   1216(SI)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26250,7 +26356,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   832(R11)
+	PREFETCHT1   1024(R8)
 	VMOVUPS      64(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(SI)(DX*1), Y2
@@ -26268,7 +26374,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   896(R11)
+	PREFETCHT1   1088(R8)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -26290,7 +26396,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   960(R11)
+	PREFETCHT1   1152(R8)
 	VMOVUPS      64(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(SI)(BX*1), Y2
@@ -26308,6 +26414,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT1   1216(R8)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26333,7 +26440,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(R11)
+	PREFETCHT1   1024(R8)(DX*1)
 	VMOVUPS      64(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(R8)(DX*1), Y2
@@ -26351,7 +26458,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(R11)
+	PREFETCHT1   1088(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -26373,7 +26480,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(R11)
+	PREFETCHT1   1152(R8)(DX*1)
 	VMOVUPS      64(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(R8)(BX*1), Y2
@@ -26391,7 +26498,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(R11)
+	PREFETCHT1   1216(R8)(DX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26450,7 +26557,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1280(R11)
+	PREFETCHT1   1024(R8)(DX*2)
 	VMOVUPS      96(SI)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(SI)(DX*1), Y2
@@ -26469,6 +26576,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
+	PREFETCHT1   1088(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -26491,7 +26599,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1344(R11)
+	PREFETCHT1   1152(R8)(DX*2)
 	VMOVUPS      96(SI)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(SI)(BX*1), Y2
@@ -26510,7 +26618,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1408(R11)
+	PREFETCHT1   1216(R8)(DX*2)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26537,7 +26645,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1472(R11)
+	PREFETCHT1   1024(R8)(BX*1)
 	VMOVUPS      96(R8)(DX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(R8)(DX*1), Y2
@@ -26556,7 +26664,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1536(R11)
+	PREFETCHT1   1088(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y6
 	VPMADDWD     Y10, Y6, Y6
 	VPACKSSDW    Y3, Y1, Y7
@@ -26579,7 +26687,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1600(R11)
+	PREFETCHT1   1152(R8)(BX*1)
 	VMOVUPS      96(R8)(BX*1), Y4
 	VPAND        Y15, Y4, Y5
 	VMOVDQU      160(R8)(BX*1), Y2
@@ -26598,7 +26706,7 @@ block:
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
 	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1664(R11)
+	PREFETCHT1   1216(R8)(BX*1)
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26647,7 +26755,6 @@ block:
 	VMULPS       480(SP), Y5, Y5
 	VMULPS       Y5, Y6, Y6
 	VADDPS       Y6, Y14, Y14
-	ADDQ         $0x00000690, R11
 	ADDQ         $0x000000d2, SI
 	ADDQ         $0x000000d2, R8
 	ADDQ         $0x000001c0, R12
@@ -26658,15 +26765,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ41AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ41AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ41AVX2(SB), NOSPLIT, $0-56
+TEXT ·oneQ41AVX2(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -26696,6 +26802,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        4(SI)(DX*1), X4
 	VINSERTI128    $0x01, 4(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26705,7 +26813,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        4(SI)(DX*2), X4
 	VINSERTI128    $0x01, 4(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26715,7 +26824,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y2, Y2
 	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        4(SI)(BX*1), X4
 	VINSERTI128    $0x01, 4(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26725,7 +26835,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y3, Y3
 	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -26749,7 +26860,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VADDPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x000000a0, R11
 	ADDQ           $0x00000014, SI
 	ADDQ           $0x00000014, R8
 	ADDQ           $0x0000002c, R12
@@ -26760,15 +26870,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ50AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ50AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ50AVX2(SB), NOSPLIT, $0-56
+TEXT ·oneQ50AVX2(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -26811,6 +26920,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        6(SI)(DX*1), X4
 	VINSERTI128    $0x01, 6(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26830,7 +26941,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        6(SI)(DX*2), X4
 	VINSERTI128    $0x01, 6(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26850,7 +26962,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y2, Y2
 	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        6(SI)(BX*1), X4
 	VINSERTI128    $0x01, 6(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26870,7 +26983,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y3, Y3
 	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -26890,7 +27004,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VMULPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x000000b0, R11
 	ADDQ           $0x00000016, SI
 	ADDQ           $0x00000016, R8
 	ADDQ           $0x0000002c, R12
@@ -26901,15 +27014,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ51AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ51AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ51AVX2(SB), NOSPLIT, $0-56
+TEXT ·oneQ51AVX2(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -26952,6 +27064,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        8(SI)(DX*1), X4
 	VINSERTI128    $0x01, 8(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26971,7 +27085,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        8(SI)(DX*2), X4
 	VINSERTI128    $0x01, 8(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26991,7 +27106,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y2, Y2
 	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        8(SI)(BX*1), X4
 	VINSERTI128    $0x01, 8(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27011,7 +27127,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y3, Y3
 	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -27036,7 +27153,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VADDPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x000000c0, R11
 	ADDQ           $0x00000018, SI
 	ADDQ           $0x00000018, R8
 	ADDQ           $0x0000002c, R12
@@ -27047,15 +27163,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneMXFP4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneMXFP4AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, MMX+
-TEXT ·oneMXFP4AVX2(SB), NOSPLIT, $0-56
+TEXT ·oneMXFP4AVX2(SB), NOSPLIT, $0-48
 	MOVQ           init+8(FP), DI
 	MOVQ           x+16(FP), R12
 	MOVQ           w+24(FP), SI
-	MOVQ           ahead+32(FP), R11
-	MOVQ           stride+40(FP), DX
-	MOVQ           blocks+48(FP), CX
+	MOVQ           stride+32(FP), DX
+	MOVQ           blocks+40(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
 	VMOVUPS        (DI), Y14
@@ -27088,6 +27203,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        1(SI)(DX*1), X4
 	VINSERTI128    $0x01, 1(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27099,7 +27216,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        1(SI)(DX*2), X4
 	VINSERTI128    $0x01, 1(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27111,7 +27229,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y2, Y2
 	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        1(SI)(BX*1), X4
 	VINSERTI128    $0x01, 1(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27123,7 +27242,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y3, Y3
 	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -27147,7 +27267,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VMULPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000088, R11
 	ADDQ           $0x00000011, SI
 	ADDQ           $0x00000011, R8
 	ADDQ           $0x0000002c, R12
@@ -27158,15 +27277,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ4AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ4AVX2(SB), NOSPLIT, $0-56
+TEXT ·oneQ4AVX2(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -27196,6 +27314,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
+	PREFETCHT1     1024(SI)
+	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        2(SI)(DX*1), X4
 	VINSERTI128    $0x01, 2(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27205,7 +27325,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     (R11)
+	PREFETCHT1     1024(SI)(DX*2)
+	PREFETCHT1     1024(SI)(BX*1)
 	VMOVDQU        2(SI)(DX*2), X4
 	VINSERTI128    $0x01, 2(R8)(DX*2), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27215,7 +27336,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y2, Y2
 	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     64(R11)
+	PREFETCHT1     1024(R8)
+	PREFETCHT1     1024(R8)(DX*1)
 	VMOVDQU        2(SI)(BX*1), X4
 	VINSERTI128    $0x01, 2(R8)(BX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27225,7 +27347,8 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y3, Y3
 	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     128(R11)
+	PREFETCHT1     1024(R8)(DX*2)
+	PREFETCHT1     1024(R8)(BX*1)
 	VPACKSSDW      Y1, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
 	VPACKSSDW      Y3, Y2, Y2
@@ -27244,7 +27367,6 @@ block:
 	VMULPS         Y6, Y5, Y5
 	VMULPS         Y5, Y0, Y0
 	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000090, R11
 	ADDQ           $0x00000012, SI
 	ADDQ           $0x00000012, R8
 	ADDQ           $0x0000002c, R12
@@ -27255,15 +27377,14 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ8AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int)
+// func oneQ8AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ8AVX2(SB), NOSPLIT, $0-56
+TEXT ·oneQ8AVX2(SB), NOSPLIT, $0-48
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    ahead+32(FP), R11
-	MOVQ    stride+40(FP), DX
-	MOVQ    blocks+48(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    blocks+40(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -27271,46 +27392,49 @@ TEXT ·oneQ8AVX2(SB), NOSPLIT, $0-56
 
 block:
 	VMOVDQU      4(R12), Y11
+	PREFETCHT1   1024(SI)
 	VMOVDQU      2(SI), Y8
 	VPSIGNB      Y8, Y11, Y0
 	VPABSB       Y8, Y8
 	VPMADDUBSW   Y0, Y8, Y0
 	VPMADDWD     Y13, Y0, Y0
-	PREFETCHT1   (R11)
+	PREFETCHT1   1024(SI)(DX*1)
 	VMOVDQU      2(SI)(DX*1), Y8
 	VPSIGNB      Y8, Y11, Y1
 	VPABSB       Y8, Y8
 	VPMADDUBSW   Y1, Y8, Y1
 	VPMADDWD     Y13, Y1, Y1
+	PREFETCHT1   1024(SI)(DX*2)
 	VMOVDQU      2(SI)(DX*2), Y8
 	VPSIGNB      Y8, Y11, Y2
 	VPABSB       Y8, Y8
 	VPMADDUBSW   Y2, Y8, Y2
 	VPMADDWD     Y13, Y2, Y2
-	PREFETCHT1   64(R11)
+	PREFETCHT1   1024(SI)(BX*1)
 	VMOVDQU      2(SI)(BX*1), Y8
 	VPSIGNB      Y8, Y11, Y3
 	VPABSB       Y8, Y8
 	VPMADDUBSW   Y3, Y8, Y3
 	VPMADDWD     Y13, Y3, Y3
-	PREFETCHT1   128(R11)
+	PREFETCHT1   1024(R8)
 	VMOVDQU      2(R8), Y8
 	VPSIGNB      Y8, Y11, Y4
 	VPABSB       Y8, Y8
 	VPMADDUBSW   Y4, Y8, Y4
 	VPMADDWD     Y13, Y4, Y4
+	PREFETCHT1   1024(R8)(DX*1)
 	VMOVDQU      2(R8)(DX*1), Y8
 	VPSIGNB      Y8, Y11, Y5
 	VPABSB       Y8, Y8
 	VPMADDUBSW   Y5, Y8, Y5
 	VPMADDWD     Y13, Y5, Y5
-	PREFETCHT1   192(R11)
+	PREFETCHT1   1024(R8)(DX*2)
 	VMOVDQU      2(R8)(DX*2), Y8
 	VPSIGNB      Y8, Y11, Y6
 	VPABSB       Y8, Y8
 	VPMADDUBSW   Y6, Y8, Y6
 	VPMADDWD     Y13, Y6, Y6
-	PREFETCHT1   256(R11)
+	PREFETCHT1   1024(R8)(BX*1)
 	VMOVDQU      2(R8)(BX*1), Y8
 	VPSIGNB      Y8, Y11, Y7
 	VPABSB       Y8, Y8
@@ -27352,7 +27476,6 @@ block:
 	VMULPS       Y9, Y15, Y15
 	VMULPS       Y15, Y0, Y0
 	VADDPS       Y0, Y14, Y14
-	ADDQ         $0x00000110, R11
 	ADDQ         $0x00000022, SI
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000024, R12

@@ -2,8 +2,9 @@ package qgemm
 
 import "unsafe"
 
-// oneFunc multiplies one row of x with some rows of weights where they lie. Strides, and memory ahead, are as of packFunc.
-type oneFunc func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int)
+// oneFunc multiplies one row of x with some rows of weights where they lie: w is the first of these, and stride the bytes from
+// one to the next. Some more bytes of each row are asked for, which need not be there.
+type oneFunc func(dst, init *float32, x, w *byte, stride, blocks int)
 
 // oneKernel is a kernel for the only row of x.
 type oneKernel struct {
@@ -15,37 +16,49 @@ type oneKernel struct {
 // Unpacked reports whether [Product.X] is the only row of activations as it is, rather than packed.
 func (k *Kernels) Unpacked() bool { return k.one.run != nil && !k.one.packed }
 
-// oneAhead is at least how many bytes one row asks for before it reads them.
-const oneAhead = 12 << 10
+// Runs is in how many runs, equal parts of the columns that [Product.Columns] is given, weights are read at once.
+func (k *Kernels) Runs() int { return max(1, k.one.outputs) }
 
-// oneRow computes columns [c0, c1) of the only row.
+// oneAhead is how many bytes kernels ask for, of each row, before they read them.
+const oneAhead = 1024
+
+// oneRow computes columns [c0, c1) of the only row. The rows that a kernel reads at once are far from each other: each is
+// followed by the one that its place has next, so that memory is read in as many long runs, which the processor
+// foresees, rather than in rows that are too short for that.
 func (p *Product) oneRow(ws *Workspace, c0, c1 int) {
-	if c0 >= c1 {
-		return
-	}
 	n, bytes := p.one.outputs, p.rowLen()
-	ahead := (oneAhead + n*p.WStride - 1) / (n * p.WStride) * n // in rows of weights
-	prefetch(&p.W[c0*p.WStride], min(firstStrip, min(ahead, c1-c0)*bytes))
 	x, blocks := unsafe.SliceData(p.X), p.In/p.f.Len
-	for c := c0; c < c1; c += n {
-		columns := min(n, c1-c)
-		w := p.W[c*p.WStride:][:(columns-1)*p.WStride+bytes]
-		dst, init, stride := p.Dst[c:][:columns], ws.zeros[:n], p.WStride
+	runs := (c1 - c0) / n // rows of a run
+	for k := range min(n, c1-c0) {
+		prefetch(&p.W[(c0+k*runs)*p.WStride], min(oneAhead, bytes))
+	}
+	far := runs * p.WStride
+	for c := c0; c < c0+runs; c++ {
+		w := p.W[c*p.WStride:][:(n-1)*far+bytes]
+		init := ws.zeros[:n]
 		if p.Init != nil {
-			init = p.Init[c:][:columns]
+			init = ws.sums[:n]
+			for k := range init {
+				init[k] = p.Init[c+k*runs]
+			}
 		}
-		if columns == n {
-			p.one.run(&dst[0], &init[0], x, unsafe.SliceData(w), p.address(c+ahead), stride, blocks)
-			continue
+		p.one.run(&ws.sums[0], &init[0], x, unsafe.SliceData(w), far, blocks)
+		for k, v := range ws.sums[:n] {
+			p.Dst[c+k*runs] = v
 		}
+	}
+	if c := c0 + n*runs; c < c1 {
+		columns := c1 - c
 		ws.weights = grown(ws.weights, n*bytes)
 		for o := range columns {
-			copy(ws.weights[o*bytes:][:bytes], w[o*stride:])
+			copy(ws.weights[o*bytes:][:bytes], p.W[(c+o)*p.WStride:])
 		}
 		clear(ws.weights[columns*bytes:])
 		clear(ws.sums[:n])
-		copy(ws.sums[:], init[:columns])
-		p.one.run(&ws.sums[0], &ws.sums[0], x, &ws.weights[0], p.address(c), bytes, blocks)
-		copy(dst, ws.sums[:])
+		if p.Init != nil {
+			copy(ws.sums[:columns], p.Init[c:])
+		}
+		p.one.run(&ws.sums[0], &ws.sums[0], x, &ws.weights[0], bytes, blocks)
+		copy(p.Dst[c:c1], ws.sums[:])
 	}
 }

@@ -29,7 +29,7 @@ const (
 
 // beginOne loads the parameters. The loop ends with nextOne.
 func (s set) beginOne(name string) one {
-	TEXT(name+s.name, NOSPLIT, "func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int)")
+	TEXT(name+s.name, NOSPLIT, "func(dst, init *float32, x, w *byte, stride, blocks int)")
 	Pragma("noescape")
 	Load(Param("init"), reg.RDI)
 	Load(Param("x"), reg.R12)
@@ -40,6 +40,19 @@ func (s set) beginOne(name string) one {
 
 // numbers are those of the block of x from one on.
 func (o one) numbers(from int) Mem { return o.x.Offset(4 + from) }
+
+// oneAhead is how many bytes a row is asked for before they are read.
+const oneAhead = 1024
+
+// ask asks for a part of what follows in each row, one of so many, in all as much as a block of each. It comes into the L2
+// cache: see [pack.ask].
+func (o one) ask(blockBytes, part, parts int) {
+	lines := (blockBytes + 63) / 64
+	asks := lines * o.lanes()
+	for i := part * asks / parts; i < (part+1)*asks/parts; i++ {
+		PREFETCHT1(o.row(i/lines, oneAhead+i%lines*64))
+	}
+}
 
 func (o one) next(blockBytes int) {
 	o.skip(blockBytes)

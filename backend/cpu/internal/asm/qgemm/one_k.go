@@ -113,7 +113,7 @@ func (o *oneK) slot(i int) Mem { return o.local.Offset(i * o.bits / 8) }
 
 // oneK writes the kernel of a K type.
 func (s set) oneK(b superBlock) {
-	TEXT("one"+b.name+s.name, 0, "func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int)")
+	TEXT("one"+b.name+s.name, 0, "func(dst, init *float32, x, w *byte, stride, blocks int)")
 	Pragma("noescape")
 	var local Mem
 	if s.bits == 256 {

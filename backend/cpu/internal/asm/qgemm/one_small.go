@@ -54,7 +54,7 @@ const (
 
 // oneSmall writes the kernel of a type.
 func (s set) oneSmall(b smallBlock) {
-	TEXT("one"+b.name+s.name, NOSPLIT, "func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int)")
+	TEXT("one"+b.name+s.name, NOSPLIT, "func(dst, init *float32, x, w *byte, stride, blocks int)")
 	Pragma("noescape")
 	Load(Param("init"), reg.RDI)
 	Load(Param("x"), reg.R12)

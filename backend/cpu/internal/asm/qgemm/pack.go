@@ -25,6 +25,7 @@ func (s set) begin(name string, block, transposed int) *pack {
 	TEXT(name+s.name, NOSPLIT, "func(panel, w *byte, ahead uintptr, stride, blocks int)")
 	Pragma("noescape")
 	p := s.rows()
+	Load(Param("ahead"), reg.R11)
 	p.panel.Base = Load(Param("panel"), reg.RDI)
 	p.block, p.asks = block, transposed
 	return p
@@ -34,7 +35,6 @@ func (s set) begin(name string, block, transposed int) *pack {
 func (s set) rows() *pack {
 	p := &pack{set: s, bases: []reg.GPPhysical{reg.RSI, reg.R8, reg.R9, reg.R10}[:s.lanes()/4], s: reg.RDX, s3: reg.RBX}
 	Load(Param("w"), reg.RSI)
-	Load(Param("ahead"), reg.R11)
 	Load(Param("stride"), reg.RDX)
 	Load(Param("blocks"), reg.RCX)
 	LEAQ(Mem{Base: reg.RDX, Index: reg.RDX, Scale: 2}, reg.RBX)
@@ -53,6 +53,7 @@ func (p *pack) nextOf(panelBytes int) {
 		panic(fmt.Sprintf("%d of %d parts of memory were asked for", p.asked, p.asks))
 	}
 	p.skip(p.block)
+	add(p.lanes()*p.block, reg.R11)
 	add(panelBytes, p.panel.Base)
 	DECQ(reg.RCX)
 	JNZ(LabelRef("block"))
@@ -62,8 +63,8 @@ func (p *pack) nextOf(panelBytes int) {
 
 // ask asks for a part of the memory that lies ahead, one of so many, in all as much as a block of each row. It comes into
 // the L2 cache: what is asked for into L1 waits in one of its few buffers for lines, and bandwidth ends at these.
-func (p *pack) ask(blockBytes, part, parts int) {
-	lines := (p.lanes()*blockBytes + 63) / 64
+func (p *pack) ask(part, parts int) {
+	lines := (p.lanes()*p.block + 63) / 64
 	for i := part * lines / parts; i < (part+1)*lines/parts; i++ {
 		PREFETCHT1(Mem{Base: reg.R11, Disp: 64 * i})
 	}
@@ -71,7 +72,6 @@ func (p *pack) ask(blockBytes, part, parts int) {
 
 // skip moves addresses to the next block.
 func (p *pack) skip(blockBytes int) {
-	add(p.lanes()*blockBytes, reg.R11)
 	for _, base := range p.bases {
 		add(blockBytes, base)
 	}
@@ -96,7 +96,7 @@ func (p *pack) row(r, offset int) Mem {
 // v+4 to v+7 are overwritten.
 func (p *pack) transposed(offset, v int) {
 	if p.asked < p.asks {
-		p.ask(p.block, p.asked, p.asks)
+		p.ask(p.asked, p.asks)
 		p.asked++
 	}
 	for j := range 4 {
