@@ -47,13 +47,18 @@ func (p *pool) nextMatrix(ops []backend.Op) (m matrixAhead) {
 			column:  w.DType.Bytes(stride), n: w.Shape[2], unit: columnUnit,
 			rows: 1, wide: bytesAhead,
 		}
-		if f := integerFormats[w.DType]; f != nil && l.X.DType == backend.Q8_A {
-			k := f.Kernels(l.X.Rows())
-			m.unit = k.Width
-			if runs := k.Runs(); runs > 1 {
-				m.chunk = p.chunkOf(m.n, m.unit, integerNanos(l, l.X.Rows()), fewChunks)
-				m.rows, m.wide = runs, bytesAhead/runs
-			}
+		runs, nanos, rows := 1, 0.0, l.X.Rows()
+		switch f := integerFormats[w.DType]; {
+		case f != nil && l.X.DType == backend.Q8_A:
+			k := f.Kernels(rows)
+			m.unit, runs, nanos = k.Width, k.Runs(), integerNanos(l, rows)
+		case !transposed && rows == 1:
+			weights, _ := viewWeights(w, 0)
+			runs, nanos = gemm.Runs(weights, w.Shape[3]), linearNanos(rows, w)
+		}
+		if runs > 1 {
+			m.chunk = p.chunkOf(m.n, m.unit, nanos, fewChunks)
+			m.rows, m.wide = runs, bytesAhead/runs
 		}
 		if transposed {
 			m.row, m.wide, m.column = m.column, w.DType.Bytes(columnsAhead), w.DType.Bytes(1)

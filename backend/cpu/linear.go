@@ -81,13 +81,13 @@ const (
 // few of them: then each thread reads only its part of w. Of many rows all x may be
 // copied by each thread, so by rows is cheaper where those are more, and w is no work to read.
 func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part) {
-	m, n, k := x.Rows(), w.Shape[2], w.Shape[3]
-	nanos := max(2*float64(m)*float64(n)*float64(k)/gflops, float64(w.DType.Bytes(n*k))/gbs)
+	m, n := x.Rows(), w.Shape[2]
+	nanos := linearNanos(m, w)
 	switch {
 	case m > n && n < 64*b.pool.threads():
-		b.pool.do(op, m, rowUnit, nanos/float64(m), 1, rows)
+		b.pool.do(op, m, rowUnit, nanos*float64(n)/float64(m), 1, rows)
 	case m > n && w.DType == backend.F32:
-		b.pool.do(op, m, rowUnit, nanos/float64(m), 2, rows)
+		b.pool.do(op, m, rowUnit, nanos*float64(n)/float64(m), 2, rows)
 	case m <= fewRows:
 		// Columns of a transposed matrix are strips of its rows: the wider, the
 		// better memory is read ahead. Four strips a thread took twice as long in f16.
@@ -96,10 +96,16 @@ func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part
 			pieces = 1
 		}
 		b.pool.upcoming = b.next
-		b.pool.do(op, n, columnUnit, nanos/float64(n), pieces, columns)
+		b.pool.do(op, n, columnUnit, nanos, pieces, columns)
 	default: // each chunk may copy all of x
-		b.pool.do(op, n, columnUnit, nanos/float64(n), 2, columns)
+		b.pool.do(op, n, columnUnit, nanos, 2, columns)
 	}
+}
+
+// linearNanos is how long a thread takes for a column of some rows, in ns.
+func linearNanos(rows int, w *backend.Tensor) float64 {
+	in := w.Shape[3]
+	return max(2*float64(rows)*float64(in)/gflops, float64(w.DType.Bytes(in))/gbs)
 }
 
 // Chunks are whole tiles and cache lines.

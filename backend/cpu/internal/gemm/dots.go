@@ -10,7 +10,7 @@ func (ws *Workspace) Dots(dst, x Matrix, w Weights, rows, columns, n int) {
 	switch {
 	case rows < 1 || columns < 1 || n < 1:
 	case use.inPlace(w.Format, rows, n):
-		dotsInPlace(dst, x, w, rows, columns, n)
+		ws.dotsInPlace(dst, x, w, rows, columns, n)
 	default:
 		for r := 0; r < rows; r += manyRows {
 			below := Matrix{x.Data[r*x.Stride:], x.Stride}
@@ -25,12 +25,49 @@ const aheadBytes = 8 << 10
 // rowsAhead is how many rows of w before they are converted memory is asked for.
 const rowsAhead = 8
 
+// runAhead is how many bytes each run of rows is asked for before they are read.
+const runAhead = 1 << 10
+
+// Runs is in how many runs, equal parts of the columns that [Workspace.Dots] is given, the weights of a single row of n
+// numbers of x are read at once; 1: they are read one after the other.
+func Runs(w Weights, n int) int {
+	if w.Stride != w.size(n) || use.fetch == nil || !use.inPlace(w.Format, 1, n) {
+		return 1
+	}
+	return use.dots[w.kind][0].columns
+}
+
+// dotsInRuns computes columns of the only row, and returns how many: those of whole tiles. The rows of w that a tile reads
+// at once are far from each other: each is followed by the one that its place has next, so that memory is read in
+// as many long runs, which the processor foresees, rather than in rows that are too short for that.
+func (ws *Workspace) dotsInRuns(dst, x Matrix, w Weights, columns, n int) int {
+	t := use.dots[w.kind][0]
+	rows, d := columns/t.columns, depth(n) // rows of a run
+	sums := grow(&ws.sums, t.columns)
+	for c := range rows {
+		for k := range t.columns {
+			sums[k] = dst.Data[c+k*rows]
+		}
+		for i := 0; i < n; i += d {
+			t.run(&sums[0], 4*t.columns, x.at(0, i), 4*x.Stride, 1, w.at(c, i), rows*w.Stride, min(d, n-i), runAhead)
+		}
+		for k := range t.columns {
+			dst.Data[c+k*rows] = sums[k]
+		}
+	}
+	return rows * t.columns
+}
+
 // dotsInPlace reads each weight from memory once, and where it lies.
-func dotsInPlace(dst, x Matrix, w Weights, rows, columns, n int) {
+func (ws *Workspace) dotsInPlace(dst, x Matrix, w Weights, rows, columns, n int) {
+	done := 0
+	if rows == 1 && Runs(w, n) > 1 {
+		done = ws.dotsInRuns(dst, x, w, columns, n)
+	}
 	d := depth(n)
 	for i := 0; i < n; i += d {
 		k := min(d, n-i)
-		for c := 0; c < columns; {
+		for c := done; c < columns; {
 			t := use.dot(w.kind, columns-c)
 			ahead := t.columns * w.Stride * (1 + aheadBytes/(t.columns*w.size(k)))
 			t.run(dst.at(0, c), 4*dst.Stride, x.at(0, i), 4*x.Stride, rows, w.at(c, i), w.Stride, k, ahead)

@@ -28,26 +28,26 @@ const oneAhead = 1024
 func (p *Product) oneRow(ws *Workspace, c0, c1 int) {
 	n, bytes := p.one.outputs, p.rowLen()
 	x, blocks := unsafe.SliceData(p.X), p.In/p.f.Len
-	runs := (c1 - c0) / n // rows of a run
+	rows := (c1 - c0) / n // of a run
 	for k := range min(n, c1-c0) {
-		prefetch(&p.W[(c0+k*runs)*p.WStride], min(oneAhead, bytes))
+		prefetch(&p.W[(c0+k*rows)*p.WStride], min(oneAhead, bytes))
 	}
-	far := runs * p.WStride
-	for c := c0; c < c0+runs; c++ {
+	far := rows * p.WStride
+	for c := c0; c < c0+rows; c++ {
 		w := p.W[c*p.WStride:][:(n-1)*far+bytes]
 		init := ws.zeros[:n]
 		if p.Init != nil {
 			init = ws.sums[:n]
 			for k := range init {
-				init[k] = p.Init[c+k*runs]
+				init[k] = p.Init[c+k*rows]
 			}
 		}
 		p.one.run(&ws.sums[0], &init[0], x, unsafe.SliceData(w), far, blocks)
 		for k, v := range ws.sums[:n] {
-			p.Dst[c+k*runs] = v
+			p.Dst[c+k*rows] = v
 		}
 	}
-	if c := c0 + n*runs; c < c1 {
+	if c := c0 + n*rows; c < c1 {
 		columns := c1 - c
 		ws.weights = grown(ws.weights, n*bytes)
 		for o := range columns {
