@@ -204,7 +204,7 @@ func parsePatterns(key string, value json.RawMessage) (list []pattern, err error
 			return fmt.Errorf("found more than %d patterns", maxPatterns)
 		}
 		// Go's expressions take time that is linear in the text, whatever they are.
-		p.modules, err = regexp.Compile(`^(?s:(.*\.)?(` + text + `))$`)
+		p.modules, err = regexp.Compile(patternOf(text))
 		if err != nil {
 			return fmt.Errorf("%q is no regular expression that is supported: %w", strictjson.Shorten(text), err)
 		}
@@ -216,6 +216,9 @@ func parsePatterns(key string, value json.RawMessage) (list []pattern, err error
 	}
 	return list, nil
 }
+
+// patternOf is the expression of a pattern.
+func patternOf(text string) string { return `^(?s:(.*\.)?(` + text + `))$` }
 
 // Validate reports what no adapter can have.
 func (l LoRA) Validate() error {
