@@ -118,6 +118,15 @@ func TestLoRA(t *testing.T) {
 	})
 }
 
+// TestLoRASwiftShader holds the scores of one model with an adapter to PyTorch's on another driver.
+func TestLoRASwiftShader(t *testing.T) {
+	devicetest.OnSwiftShader(t, func(t *testing.T, b backend.Backend) {
+		const name, base = "testdata/lora-llama", "testdata/llama-grouped"
+		m := loadAdapted(t, b, base, gpt.LoadOptions{Activations: backend.F32, Adapters: []*checkpoint.Adapter{openAdapter(t, name, 1)}})
+		gpttest.CheckNear(t, name, scoresOf(t, m, gpttest.Expected(t, base)), gpttest.Expected(t, name).Floats(t, "logits"), 1e-5)
+	})
+}
+
 // TestLoRATrain holds the losses of three steps on an adapter, its gradients and what it becomes to
 // PyTorch's, beside weights of either format, and expects that these keep their bits, take no
 // memory for training, and that what is saved is what was learned.
