@@ -205,7 +205,7 @@ func TestLoRASettings(t *testing.T) {
 		"GGUF":                   {writeGGUFAdapter(t, backend.F32, 6, ranks), "c_attn transformer.h.0.mlp.c_fc", 4, 6},
 		"GGUF without alpha":     {writeGGUFAdapter(t, backend.F32, 0, ranks), "c_attn transformer.h.0.mlp.c_fc", 4, 4},
 		"PEFT":                   {"testdata/lora-gpt2", "", 0, 0},
-		"PEFT, an expression, √": {writeAdapter(t, map[string]any{"r": 4, "lora_alpha": 3, "use_rslora": true, "target_modules": `.*\.c_proj`, "rank_pattern": map[string]int{"h.1.attn.c_proj": 2}}, map[string][][]float32{"transformer.h.1.attn.c_proj.lora_A": random(r, 2, 64), "transformer.h.1.attn.c_proj.lora_B": random(r, 64, 2)}), "transformer.h.1.attn.c_proj", 4, 3},
+		"PEFT, an expression, √": {writeAdapter(t, map[string]any{"r": 4, "lora_alpha": 3, "use_rslora": true, "target_modules": `.*\.c_proj`, "rank_pattern": json.RawMessage(`{"h.1.attn.c_proj": 2, ".*c_proj": 3}`)}, map[string][][]float32{"transformer.h.1.attn.c_proj.lora_A": random(r, 2, 64), "transformer.h.1.attn.c_proj.lora_B": random(r, 64, 2)}), "transformer.h.1.attn.c_proj", 4, 3},
 	} {
 		t.Run(what, func(t *testing.T) {
 			a := openAdapter(t, c.path, 1)

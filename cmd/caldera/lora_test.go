@@ -56,32 +56,13 @@ func TestLoRA(t *testing.T) {
 			Model      string `json:"model_type"`
 			Perplexity float64
 		}
-		file := filepath.Join(dir, "bench.json")
 		measure := func(args ...string) (all []record) {
 			t.Helper()
-			os.Remove(file)
-			works(append([]string{"bench"}, append(args, "--backend=cpu", "--output="+file)...)...)
-			text, err := os.ReadFile(file)
-			if err != nil {
+			r := works(append([]string{"bench"}, append(args, "--backend=cpu", "-o", "json")...)...)
+			if err := json.Unmarshal([]byte(r.Out), &all); err != nil {
 				t.Fatal(err)
 			}
-			d := json.NewDecoder(strings.NewReader(string(text)))
-			for {
-				var raw json.RawMessage
-				if err := d.Decode(&raw); err == io.EOF {
-					return all
-				} else if err != nil {
-					t.Fatal(err)
-				}
-				var list []record
-				if json.Unmarshal(raw, &list) != nil {
-					list = make([]record, 1)
-					if err := json.Unmarshal(raw, &list[0]); err != nil {
-						t.Fatal(err)
-					}
-				}
-				all = append(all, list...)
-			}
+			return all
 		}
 		name := filepath.Base(model) + "+newest"
 		speeds := measure("-m", model, "--lora", adapter, "-p", "8", "-n", "4", "-r", "1", "--no-ceilings")

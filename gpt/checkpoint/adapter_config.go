@@ -236,12 +236,14 @@ func (l LoRA) Validate() error {
 // json is the text of adapter_config.json for a model whose modules are targets. turned tells that
 // the model's layout has transposes of matrices.
 func (l LoRA) json(targets []string, turned bool) ([]byte, error) {
-	values := func(patterns []pattern) map[string]float64 {
-		all := map[string]float64{}
+	values := func(patterns []pattern) json.RawMessage { // in their order, for the first that matches counts
+		var all []string
 		for _, p := range patterns {
-			all[p.text] = p.value
+			text, _ := json.Marshal(p.text) // of strings and finite numbers there is no error
+			value, _ := json.Marshal(p.value)
+			all = append(all, string(text)+":"+string(value))
 		}
-		return all
+		return json.RawMessage("{" + strings.Join(all, ",") + "}")
 	}
 	text, err := json.MarshalIndent(map[string]any{
 		"alpha_pattern": values(l.alphas), "auto_mapping": nil, "base_model_name_or_path": l.Base, "bias": "none", "fan_in_fan_out": turned,

@@ -278,7 +278,8 @@ func FuzzAdapterConfig(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := parseAdapterConfig(written)
-		if err != nil || again.Rank != l.Rank || again.Alpha != l.Alpha || len(again.ranks) != len(l.ranks) {
+		same := func(a, b pattern) bool { return a.text == b.text && a.value == b.value }
+		if err != nil || again.Rank != l.Rank || again.Alpha != l.Alpha || !slices.EqualFunc(again.ranks, l.ranks, same) || !slices.EqualFunc(again.alphas, l.alphas, same) {
 			t.Errorf("%s is read as %+v (%v), expected %+v", written, again, err, l)
 		}
 	})
