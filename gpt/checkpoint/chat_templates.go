@@ -98,27 +98,22 @@ func readNamedTemplates(fsys fs.FS) (map[string]string, error) {
 	return named, nil
 }
 
-// namedTemplates reads those of a GGUF file.
+// namedTemplates reads those of a GGUF file, by their keys: not all files list the names.
 func (m metadata) namedTemplates() (map[string]string, error) {
-	v, found := m.Value(keyTemplates)
-	if !found {
-		return nil, nil
-	}
-	_, n, list := v.Elements()
-	if list && n > maxTemplates {
-		return nil, fmt.Errorf("%s: found %d names, expected at most %d", keyTemplates, n, maxTemplates)
-	}
-	names, ok := v.Texts()
-	if !ok {
-		return nil, fmt.Errorf("%s: expected an array of texts", keyTemplates)
-	}
 	named := map[string]string{}
-	for _, name := range names {
-		source, there, err := m.text(keyTemplate + "." + name)
+	for _, key := range m.Keys() {
+		name, is := strings.CutPrefix(key, keyTemplate+".")
+		if !is || name == defaultTemplate {
+			continue
+		}
+		source, _, err := m.text(key)
+		if err == nil && len(named) == maxTemplates {
+			err = fmt.Errorf("%s: found more than %d templates", key, maxTemplates)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if there && source != "" && name != defaultTemplate {
+		if source != "" {
 			named[name] = source
 		}
 	}
