@@ -263,6 +263,8 @@ func FuzzAdapterConfig(f *testing.F) {
 		f.Add(text)
 	}
 	f.Add([]byte(`{"peft_type":"LORA","r":8,"alpha_pattern":{"a|b":2,"(":1}}`))
+	f.Add([]byte(`{"peft_type":"LORA","r":2,"rank_pattern":{"b\ud800":1,"a\n<&":3,"a":2}}`))
+	f.Add([]byte("{\"peft_type\":\"LORA\",\"r\":2,\"rank_pattern\":{\"b\xff\":1,\"a\":2}}"))
 	f.Add([]byte(`{"peft_type":"LORA","use_dora":true,"init_lora_weights":{}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		l, err := parseAdapterConfig(text)
