@@ -224,10 +224,10 @@ func placeDir(from, to string) error {
 			return err
 		}
 	}
-	if err := os.RemoveAll(to); err != nil {
+	if err := errors.Join(atomicfile.SyncDir(temporary), os.RemoveAll(to)); err != nil {
 		return err
 	}
-	return os.Rename(temporary, to)
+	return os.Rename(temporary, to) // until when the pending model counts
 }
 
 // stage makes the same file as from in dir, with a staging name: if placing it is cut
