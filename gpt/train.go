@@ -76,8 +76,8 @@ func NewTrainer(m *model.Model, o TrainOptions) (*Trainer, error) {
 	switch {
 	case !m.Train && !m.Tune:
 		return nil, fmt.Errorf("the weights cannot change: load them with LoadOptions.Train")
-	case m.Tune && o.DType != backend.F32:
-		return nil, fmt.Errorf("products of %v: an adapter is trained in f32, beside weights of any type", o.DType)
+	case m.Tune && o.DType == backend.F16 && m.DType() != backend.F16:
+		return nil, fmt.Errorf("products of f16: the weights beside the adapter are %v: load them as f16", m.DType())
 	case o.Batch < 1 || o.Time < 1 || o.Time > m.Context || o.Batch > math.MaxInt32/o.Time:
 		return nil, fmt.Errorf("%d sequences of %d tokens: expected at least one of 1 to %d", o.Batch, o.Time, m.Context)
 	case o.DType != backend.F32 && o.DType != backend.F16:

@@ -91,7 +91,7 @@ func (in *Inspector) Learn(ctx context.Context, run string, o LearnOptions) (*Le
 		if err := in.pause(ctx); err != nil {
 			return nil, err
 		}
-		if err := in.load(ctx, w.Path, func(child *Inspector) error {
+		if err := in.load(ctx, w, func(child *Inspector) error {
 			ids, err := l.same(child, w, o)
 			if err != nil {
 				return err
@@ -159,9 +159,27 @@ func list(words []string) string {
 	return text
 }
 
-// load has look use an Inspector of the model at path, and frees both.
-func (in *Inspector) load(ctx context.Context, path string, look func(*Inspector) error) (failed error) {
+// load has look use an Inspector of the model that w are the weights of, and frees both. An adapter is added to the
+// weights of its base.
+func (in *Inspector) load(ctx context.Context, w folder.Weights, look func(*Inspector) error) (failed error) {
+	path, o := w.Path, gpt.LoadOptions{For: &gpt.Use{Context: 1, Feeds: []int{1}}}
+	if w.Base != nil {
+		a, err := checkpoint.OpenAdapter(w.Path)
+		if err != nil {
+			return err
+		}
+		defer func() { failed = errors.Join(failed, a.Close()) }()
+		path, o.Adapters, o.Merge = w.Base.Path, []*checkpoint.Adapter{a}, true
+	}
 	c, err := checkpoint.Open(path)
+	if err == nil && w.Base != nil {
+		if err = c.Is(w.Base.Fingerprint); err != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}
+	if err != nil && w.Base != nil {
+		return fmt.Errorf("the model that %s is an adapter of: %w", w.Path, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -169,11 +187,11 @@ func (in *Inspector) load(ctx context.Context, path string, look func(*Inspector
 	if err != nil && !errors.Is(err, tokenizer.ErrNone) {
 		return errors.Join(err, c.Close())
 	}
-	m, err := gpt.LoadCheckpoint(ctx, in.Model.Backend, c, gpt.LoadOptions{For: &gpt.Use{Context: 1, Feeds: []int{1}}})
+	m, err := gpt.LoadCheckpoint(ctx, in.Model.Backend, c, o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	child := New(m, t, Options{Name: path, Cache: in.cache})
+	child := New(m, t, Options{Name: w.Path, Cache: in.cache})
 	child.profiling, child.made = in.profiling, in.made
 	defer func() {
 		in.made = child.made

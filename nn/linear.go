@@ -88,10 +88,13 @@ func (t *Tape) rounded(w, x Tensor) Tensor {
 }
 
 // round is w and x as a product reads them: both in f16, where w is a parameter
-// for which that was asked, or x in blocks, where w is quantised and the tape was
-// told so.
+// for which that was asked, or is f16 and stays as it is while others train in mixed
+// precision; or x in blocks, where w is quantised and the tape was told so.
 func (t *Tape) round(w, x Tensor) (_, _ Tensor) {
 	rounded := t.params.rounded(w)
+	if t.params != nil && !t.training.LossScale.Absent() && w.DType == backend.F16 {
+		rounded = w
+	}
 	switch {
 	case rounded.Absent() && t.params == nil && t.activations.Quantized() && w.DType.Quantized():
 		return w, t.inBlocks(x)

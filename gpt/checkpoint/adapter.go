@@ -309,8 +309,12 @@ func (a *Adapter) check(t *thin, f *model.Family) error {
 		if len(x.Shape) != 2 || x.Shape[0] < 1 || x.Shape[1] < 1 {
 			return fmt.Errorf("tensor %q has shape %v, expected a matrix", x.Name, x.Shape)
 		}
-		if d := backend.OfFileName(x.DType); d == backend.None || d.Quantized() {
-			return fmt.Errorf("tensor %q has dtype %s, expected one of %s", x.Name, x.DType, strings.ToUpper(backend.JoinDTypes(backend.PlainDTypes())))
+		d, known := backend.OfFileName(x.DType), backend.PlainDTypes()
+		if a.format == model.GGUF {
+			known = backend.DTypes(backend.Weights) // of blocks as well
+		}
+		if !slices.Contains(known, d) {
+			return fmt.Errorf("tensor %q has dtype %s, expected one of %s", x.Name, x.DType, strings.ToUpper(backend.JoinDTypes(known)))
 		}
 	}
 	t.rank = t.a.Shape[0]

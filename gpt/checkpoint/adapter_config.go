@@ -204,7 +204,7 @@ func parsePatterns(key string, value json.RawMessage) (list []pattern, err error
 			return fmt.Errorf("found more than %d patterns", maxPatterns)
 		}
 		// Go's expressions take time that is linear in the text, whatever they are.
-		p.modules, err = regexp.Compile(`^(?s:(.*\.)?(` + text + `))$`)
+		p.modules, err = regexp.Compile(patternOf(text))
 		if err != nil {
 			return fmt.Errorf("%q is no regular expression that is supported: %w", strictjson.Shorten(text), err)
 		}
@@ -216,6 +216,9 @@ func parsePatterns(key string, value json.RawMessage) (list []pattern, err error
 	}
 	return list, nil
 }
+
+// patternOf is the expression of a pattern.
+func patternOf(text string) string { return `^(?s:(.*\.)?(` + text + `))$` }
 
 // Validate reports what no adapter can have.
 func (l LoRA) Validate() error {
@@ -233,12 +236,14 @@ func (l LoRA) Validate() error {
 // json is the text of adapter_config.json for a model whose modules are targets. turned tells that
 // the model's layout has transposes of matrices.
 func (l LoRA) json(targets []string, turned bool) ([]byte, error) {
-	values := func(patterns []pattern) map[string]float64 {
-		all := map[string]float64{}
+	values := func(patterns []pattern) json.RawMessage { // in their order, for the first that matches counts
+		var all []string
 		for _, p := range patterns {
-			all[p.text] = p.value
+			text, _ := json.Marshal(p.text) // of strings and finite numbers there is no error
+			value, _ := json.Marshal(p.value)
+			all = append(all, string(text)+":"+string(value))
 		}
-		return all
+		return json.RawMessage("{" + strings.Join(all, ",") + "}")
 	}
 	text, err := json.MarshalIndent(map[string]any{
 		"alpha_pattern": values(l.alphas), "auto_mapping": nil, "base_model_name_or_path": l.Base, "bias": "none", "fan_in_fan_out": turned,

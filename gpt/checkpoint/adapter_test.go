@@ -263,6 +263,8 @@ func FuzzAdapterConfig(f *testing.F) {
 		f.Add(text)
 	}
 	f.Add([]byte(`{"peft_type":"LORA","r":8,"alpha_pattern":{"a|b":2,"(":1}}`))
+	f.Add([]byte(`{"peft_type":"LORA","r":2,"rank_pattern":{"b\ud800":1,"a\n<&":3,"a":2}}`))
+	f.Add([]byte("{\"peft_type\":\"LORA\",\"r\":2,\"rank_pattern\":{\"b\xff\":1,\"a\":2}}"))
 	f.Add([]byte(`{"peft_type":"LORA","use_dora":true,"init_lora_weights":{}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		l, err := parseAdapterConfig(text)
@@ -278,7 +280,8 @@ func FuzzAdapterConfig(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := parseAdapterConfig(written)
-		if err != nil || again.Rank != l.Rank || again.Alpha != l.Alpha || len(again.ranks) != len(l.ranks) {
+		same := func(a, b pattern) bool { return a.text == b.text && a.value == b.value }
+		if err != nil || again.Rank != l.Rank || again.Alpha != l.Alpha || !slices.EqualFunc(again.ranks, l.ranks, same) || !slices.EqualFunc(again.alphas, l.alphas, same) {
 			t.Errorf("%s is read as %+v (%v), expected %+v", written, again, err, l)
 		}
 	})

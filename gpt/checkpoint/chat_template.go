@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"caldera/gpt/checkpoint/gguf"
 	"caldera/internal/printable"
 	"caldera/internal/regular"
 	"caldera/internal/strictjson"
@@ -29,7 +28,8 @@ type ChatTemplate struct {
 var ErrNoChatTemplate = errors.New("the model has no chat template")
 
 // Files of Hugging Face's layout that may have the template. The first that does counts. Templates beside
-// the default one, such as one for tools, are files of a directory, and count where it is nowhere.
+// the default one, such as one for tools, are files of a directory, and count where it is nowhere
+// (chat_templates.go reads all of them, and writes them).
 const (
 	templateName    = "chat_template.jinja"
 	tokenizerConfig = "tokenizer_config.json"
@@ -175,7 +175,7 @@ func templateText(value json.RawMessage) (string, error) {
 	if json.Unmarshal(value, &text) == nil { // null too
 		return text, nil
 	}
-	var list []struct{ Name, Template string }
+	var list []namedTemplate
 	if err := json.Unmarshal(value, &list); err != nil {
 		return "", fmt.Errorf("found %s, expected a text, or an array of objects with a name and a template", strictjson.Text(value))
 	}
@@ -190,6 +190,9 @@ func templateText(value json.RawMessage) (string, error) {
 	return list[at].Template, nil
 }
 
+// errNoDefault is the error of several templates of which none is the default one.
+var errNoDefault = errors.New("none of which is called \"" + defaultTemplate + "\"")
+
 // choose is the place of the default template, or of the only one; -1 for none.
 func choose(names []string) (int, error) {
 	at := slices.Index(names, defaultTemplate)
@@ -199,29 +202,11 @@ func choose(names []string) (int, error) {
 	case len(names) == 1:
 		return 0, nil
 	}
-	return -1, fmt.Errorf("found %d templates, %s, none of which is called %q", len(names), quoted(names), defaultTemplate)
+	return -1, fmt.Errorf("found %d templates, %s, %w", len(names), quoted(names), errNoDefault)
 }
 
 // chatTemplate reads the template of a GGUF file.
 func (m metadata) chatTemplate() (ChatTemplate, error) {
 	source, _, err := m.text(keyTemplate)
 	return ChatTemplate{Source: source, Tokens: map[string]string{}}, err
-}
-
-// savedTemplate is the source of the template to be written, "" for none. Like a tokenizer
-// that cannot be read, a template is left out where o allows that.
-func (c *Checkpoint) savedTemplate(o SaveOptions) (string, error) {
-	t, err := c.template()
-	if err != nil {
-		return "", o.lost("the chat template cannot be read, and none is written: %w", err)
-	}
-	return t.Source, nil
-}
-
-// templateMetadata is the entry for a template.
-func templateMetadata(source string) []gguf.KeyValue {
-	if source == "" {
-		return nil
-	}
-	return []gguf.KeyValue{{Key: keyTemplate, Value: gguf.OfText(source)}}
 }

@@ -29,7 +29,10 @@ type Checkpoint struct {
 	layout    layout
 	tokenizer func() (*tokenizer.Tokenizer, error)
 	template  func() (ChatTemplate, error)                          // without a source where there is none
+	templates func() (map[string]string, error)                     // those of other names; nil for none
 	sampling  func(wanted func(name string) bool) (Sampling, error) // nil for none
+
+	generation func() (settings, error) // the members of generation_config.json; nil where there is no such file
 }
 
 // source is the file of a checkpoint's tensors, or its files.
@@ -76,9 +79,16 @@ func OpenFS(fsys fs.FS, name string) (*Checkpoint, error) {
 		return nil, err
 	}
 	c := huggingFace(config, name, safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.LoadFS(fsys, ".") })
-	c.template = func() (ChatTemplate, error) { return readTemplate(fsys) }
-	c.sampling = func(wanted func(name string) bool) (Sampling, error) { return readSampling(fsys, wanted) }
+	c.beside(fsys)
 	return c, nil
+}
+
+// beside has the checkpoint read what the directory fsys has beside weights and tokenizer.
+func (c *Checkpoint) beside(fsys fs.FS) {
+	c.template = func() (ChatTemplate, error) { return readTemplate(fsys) }
+	c.templates = func() (map[string]string, error) { return readNamedTemplates(fsys) }
+	c.sampling = func(wanted func(name string) bool) (Sampling, error) { return readSampling(fsys, wanted) }
+	c.generation = func() (settings, error) { return readGeneration(fsys) }
 }
 
 // huggingFace is a checkpoint without a chat template.

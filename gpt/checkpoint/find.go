@@ -128,8 +128,8 @@ func openDir(dir string, open func(path string) (*safetensors.File, error), weig
 		return nil, err
 	}
 	c := huggingFace(config, baseName(dir), safetensorsFile{file}, func() (*tokenizer.Tokenizer, error) { return tokenizer.Load(dir) })
-	c.Path, c.template = dir, func() (ChatTemplate, error) { return readTemplate(os.DirFS(dir)) }
-	c.sampling = func(wanted func(name string) bool) (Sampling, error) { return readSampling(os.DirFS(dir), wanted) }
+	c.Path = dir
+	c.beside(os.DirFS(dir))
 	return c, nil
 }
 

@@ -27,3 +27,12 @@ func (c *Checkpoint) Fingerprint() (string, error) {
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
+
+// Is returns an error unless the checkpoint's fingerprint is that of the model which an adapter was trained beside.
+func (c *Checkpoint) Is(fingerprint string) error {
+	sum, err := c.Fingerprint()
+	if err == nil && sum != fingerprint {
+		err = fmt.Errorf("%s is not the model that the run began with (SHA-256 %.12s…, expected %.12s…): its adapter is of no use beside another", c.Path, sum, fingerprint)
+	}
+	return err
+}

@@ -95,7 +95,7 @@ func fromGGUF(f *gguf.File, path string) (*Checkpoint, error) {
 			}
 			return t, nil
 		},
-		template: m.chatTemplate, sampling: m.sampling,
+		template: m.chatTemplate, templates: m.namedTemplates, sampling: m.sampling,
 	}, nil
 }
 

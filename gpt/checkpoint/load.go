@@ -129,7 +129,7 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 	}
 	if o.Merge {
 		for name, x := range p.beside {
-			p.found[name] = x.merged(p.found[name], p.format, p.m)
+			p.found[name] = x.merged(p.found[name], p.format, p.m, o.kept(p.m.Config, x.parts[0].w, backend.F32))
 		}
 		p.beside = nil
 	}

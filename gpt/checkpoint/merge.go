@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"math"
 	"runtime"
 	"sync"
 
@@ -9,8 +10,13 @@ import (
 )
 
 // merged is the matrix t of a checkpoint of format is, plus what adapters add to it: W + scale · B · A of each. It is
-// summed in float64 and rounded to f32, when it is asked for.
-func (x addition) merged(t rawTensor, is model.Format, m *model.Model) rawTensor {
+// summed in float64 when it is asked for, as f32 that are going to be rounded to dtype to: what comes of that is
+// what the sum itself would be rounded to, unless to is quantised.
+func (x addition) merged(t rawTensor, is model.Format, m *model.Model, to backend.DType) rawTensor {
+	round := toOdd
+	if to == backend.F32 || to.Quantized() {
+		round = func(x float64) float32 { return float32(x) }
+	}
 	var failed error
 	sum := t
 	sum.DType, sum.made, sum.aligned = "F32", true, true
@@ -18,7 +24,7 @@ func (x addition) merged(t rawTensor, is model.Format, m *model.Model) rawTensor
 	sum.Data = func() []byte {
 		values := make([]float32, x.parts[0].w.Elements())
 		decode(values, backend.OfFileName(t.DType), t.Data())
-		if failed = x.add(values, is, m); failed != nil {
+		if failed = x.add(values, is, m, round); failed != nil {
 			return make([]byte, 4*len(values))
 		}
 		data, _ := backend.Encode(nil, backend.F32, values) // which fit
@@ -35,8 +41,23 @@ func (t rawTensor) failed() error {
 	return t.check()
 }
 
+// toOdd is x in f32, for a rounding to fewer digits that follows. Of the two neighbours of an x that f32 does not have,
+// it is the one whose last bit is 1, which no such rounding takes for a tie. So both roundings together are one
+// (Boldo and Melquiond 2008, Emulation of a FMA and Correctly Rounded Sums: Proved Algorithms Using Rounding to Odd).
+func toOdd(x float64) float32 {
+	y := float32(x)
+	if float64(y) == x || x != x {
+		return y
+	}
+	bits := math.Float32bits(y)
+	if math.Abs(float64(y)) > math.Abs(x) {
+		bits-- // the neighbour that is nearer to 0
+	}
+	return math.Float32frombits(bits | 1)
+}
+
 // add adds to values, which lie as format is stores the matrix.
-func (x addition) add(values []float32, is model.Format, m *model.Model) error {
+func (x addition) add(values []float32, is model.Format, m *model.Model, round func(float64) float32) error {
 	type factors struct {
 		a, b []float32
 		row  func(r int) int
@@ -78,7 +99,7 @@ func (x addition) add(values []float32, is model.Format, m *model.Model) error {
 					}
 				}
 				for k, v := range sums {
-					values[r*next+k*step] = float32(v)
+					values[r*next+k*step] = round(v)
 				}
 			}
 		})

@@ -159,7 +159,11 @@ func finishReplacement(dir string) error {
 		return err
 	}
 	for _, name := range names {
-		if err := place(filepath.Join(pending, name), filepath.Join(dir, name)); err != nil {
+		put := place
+		if name == templateDir {
+			put = placeDir
+		}
+		if err := put(filepath.Join(pending, name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}
@@ -203,6 +207,27 @@ func place(from, to string) error {
 		return err
 	}
 	return nil
+}
+
+// placeDir makes to a directory with the same files as from, in place of what to is. from stays.
+func placeDir(from, to string) error {
+	names, err := filesOf(from)
+	if err != nil {
+		return err
+	}
+	temporary := filepath.Join(filepath.Dir(to), newStagingName())
+	if err := os.Mkdir(temporary, 0o777); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := place(filepath.Join(from, name), filepath.Join(temporary, name)); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(atomicfile.SyncDir(temporary), os.RemoveAll(to)); err != nil {
+		return err
+	}
+	return os.Rename(temporary, to) // until when the pending model counts
 }
 
 // stage makes the same file as from in dir, with a staging name: if placing it is cut

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -212,5 +213,66 @@ func TestPendingOfOthers(t *testing.T) {
 	}
 	if n := layers(t, dir); n != 1 {
 		t.Errorf("then it has %d layers", n)
+	}
+}
+
+// TestReplaceTemplates: templates of other names are those of the old model or of the new one, wherever it is cut off.
+func TestReplaceTemplates(t *testing.T) {
+	write := func(dir string, named map[string]string) {
+		t.Helper()
+		c, err := Open(otherModel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetNamedTemplates(named)
+		if err := errors.Join(c.SaveDir(t.Context(), dir, SaveOptions{}), c.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(dir string, want map[string]string) {
+		t.Helper()
+		c, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if got, err := c.NamedTemplates(); err != nil || !maps.Equal(got, want) {
+			t.Errorf("the templates are %q (%v), expected %q", got, err, want)
+		}
+	}
+	before, after := map[string]string{"a": "1", "b": "2"}, map[string]string{"b": "3"}
+	for moment := range 3 {
+		dir := t.TempDir()
+		write(dir, before)
+		r, err := replaceDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(r.staging, after)
+		if moment == 0 {
+			expect(dir, before)
+			continue
+		}
+		if err := os.Rename(r.staging, filepath.Join(dir, pendingName)); err != nil {
+			t.Fatal(err)
+		}
+		if moment == 2 {
+			if err := placeDir(filepath.Join(dir, pendingName, templateDir), filepath.Join(dir, templateDir)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		expect(dir, after)
+		if err := finishReplacement(dir); err != nil {
+			t.Fatal(err)
+		}
+		expect(dir, after)
+		if got := list(t, filepath.Join(dir, templateDir)); !slices.Equal(got, []string{"b.jinja"}) {
+			t.Errorf("there are %q", got)
+		}
+		write(dir, nil)
+		expect(dir, nil)
+		if got := list(t, dir); slices.Contains(got, templateDir) {
+			t.Errorf("there are %q", got)
+		}
 	}
 }

@@ -185,24 +185,59 @@ func (m metadata) sampling(wanted func(name string) bool) (s Sampling, err error
 	return s, nil
 }
 
-// savedSampling is what is to be written. Like a template that cannot be read, it is left out where
-// o allows that.
-func (c *Checkpoint) savedSampling(o SaveOptions) (Sampling, error) {
-	s, err := c.Sampling()
-	if err != nil {
-		return Sampling{}, o.lost("what the files say of sampling cannot be read, and is not written: %w", err)
-	}
-	return s, nil
+// Generation is what the files of a model say about writing text with it. It is kept when the
+// model has learned something else.
+type Generation struct {
+	sampling Sampling
+	members  settings // of generation_config.json; nil where there is no such file
 }
 
-// generationJSON is the text of generation_config.json, nil where nothing is said of sampling. It
-// has what begins and ends a text too, for Transformers then asks config.json for neither.
-func (s Sampling) generationJSON(c model.Config) ([]byte, error) {
-	all := samplingSettings(s)
-	if all == nil {
-		return nil, nil
+// Generation reads it. The error names the file of a directory, the key, what was found and what was
+// expected.
+func (c *Checkpoint) Generation() (g Generation, err error) {
+	if g.sampling, err = c.Sampling(); err != nil || c.generation == nil {
+		return g, err
 	}
-	all["bos_token_id"], all["eos_token_id"] = tokenIDs(c.BOS), tokenIDs(c.EOS)
+	if g.members, err = c.generation(); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return g, err
+}
+
+// SetGeneration makes g that of the checkpoint, which is saved with it.
+func (c *Checkpoint) SetGeneration(g Generation) {
+	c.sampling = func(func(string) bool) (Sampling, error) { return g.sampling, nil }
+	c.generation = func() (settings, error) { return g.members, nil }
+}
+
+// savedGeneration is what is to be written. Like a template that cannot be read, it is left out where
+// o allows that.
+func (c *Checkpoint) savedGeneration(o SaveOptions) (Generation, error) {
+	g, err := c.Generation()
+	if err != nil {
+		return Generation{}, o.lost("what the files say of sampling cannot be read, and is not written: %w", err)
+	}
+	return g, nil
+}
+
+// json is the text of generation_config.json for a model of shape c: the members of the model's own file, or what a
+// GGUF file says of sampling; nil where nothing is said. It has what begins and ends a text too, for Transformers then
+// asks config.json for neither.
+func (g Generation) json(c model.Config) ([]byte, error) {
+	all := map[string]any{}
+	for key, value := range g.members {
+		all[key] = value
+	}
+	if g.members == nil {
+		if all = samplingSettings(g.sampling); all == nil {
+			return nil, nil
+		}
+	}
+	for key, ids := range map[string][]int{"bos_token_id": c.BOS, "eos_token_id": c.EOS} {
+		if value, there := g.members[key]; !there || string(value) == "null" {
+			all[key] = tokenIDs(ids)
+		}
+	}
 	text, err := json.MarshalIndent(all, "", "  ")
 	return append(text, '\n'), err
 }

@@ -2,6 +2,7 @@ package checkpoint_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -29,7 +30,7 @@ func TestSampling(t *testing.T) {
 	number := func(x float64) *float64 { return &x }
 	count := func(n int) *int { return &n }
 	for text, want := range map[string]checkpoint.Sampling{
-		`{"bos_token_id": 1}`: {},
+		`{"bos_token_id": 1, "max_new_tokens": 77, "pad_token_id": null, "note": [1, {"a": "<b>"}]}`: {},
 		// https://huggingface.co/Qwen/Qwen2.5-0.5B-Instruct
 		`{"do_sample": true, "repetition_penalty": 1.1, "temperature": 0.7, "top_p": 0.8, "top_k": 20}`: {
 			RepeatPenalty: number(1.1), RepeatLastN: count(-1), Temperature: number(0.7), TopP: number(0.8), TopK: count(20)},
@@ -54,12 +55,19 @@ func TestSampling(t *testing.T) {
 		if diff := cmp.Diff(want, read(gpttest.OpenCheckpoint(t, dir))); diff != "" {
 			t.Errorf("%s, saved (-want +got):\n%s", text, diff)
 		}
+		// All that the file says is kept, and what ends a text is said.
+		var was, is map[string]any
 		saved, err := os.ReadFile(filepath.Join(dir, "generation_config.json"))
-		var ids struct {
-			EOS json.RawMessage `json:"eos_token_id"`
+		if err == nil {
+			err = errors.Join(json.Unmarshal([]byte(text), &was), json.Unmarshal(saved, &is))
 		}
-		if says := cmp.Diff(want, checkpoint.Sampling{}) != ""; says && (err != nil || json.Unmarshal(saved, &ids) != nil || ids.EOS == nil) || !says && err == nil {
+		if err != nil || is["eos_token_id"] == nil {
 			t.Errorf("%s: saved as %q, %v", text, saved, err)
+		}
+		for key, value := range was {
+			if !cmp.Equal(is[key], value) {
+				t.Errorf("%s: %s is saved as %v, expected %v", text, key, is[key], value)
+			}
 		}
 		path := filepath.Join(t.TempDir(), "model.gguf")
 		if err := from.SaveGGUF(t.Context(), path, checkpoint.SaveOptions{Warn: func(string) {}}); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -60,7 +61,7 @@ func (c *Checkpoint) conversions(to model.Format, adapters []*Adapter, dtype fun
 			transpose: w.Transposed(is) != w.Transposed(to), rows: w.Rows(is, to, m.HeadSize), more: w.More(is) - w.More(to),
 		}, from: from, name: w.Name(to)}
 		if x, ok := beside[w.Name(model.HuggingFace)]; ok {
-			next.stored, next.from = backend.F32, x.merged(from, is, m)
+			next.stored, next.from = backend.F32, x.merged(from, is, m, next.dtype)
 		}
 		all = append(all, next)
 	}
@@ -141,14 +142,14 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if files[configName], err = configJSON(config); err != nil {
 		return err
 	}
-	sampling, err := c.savedSampling(o)
+	generation, err := c.savedGeneration(o)
 	if err != nil {
 		return err
 	}
-	if generation, err := sampling.generationJSON(config); err != nil {
+	if text, err := generation.json(config); err != nil {
 		return err
-	} else if generation != nil {
-		files[generationName] = generation
+	} else if text != nil {
+		files[generationName] = text
 	}
 	r, err := replaceDir(dir)
 	if err != nil {
@@ -171,10 +172,14 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		err := atomicfile.Write(filepath.Join(r.staging, name), func(w io.Writer) error {
-			_, err := w.Write(files[name])
-			return err
-		})
+		path := filepath.Join(r.staging, name)
+		err := os.MkdirAll(filepath.Dir(path), 0o777) // that of templates beside the default one
+		if err == nil {
+			err = atomicfile.Write(path, func(w io.Writer) error {
+				_, err := w.Write(files[name])
+				return err
+			})
+		}
 		if err != nil {
 			return err
 		}
@@ -182,7 +187,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	return r.commit()
 }
 
-// tokenizerFiles are the files of the tokenizer and the chat template, none where the checkpoint has none.
+// tokenizerFiles are the files of the tokenizer and the chat templates, none where the checkpoint has none.
 func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 	t, err := c.savedTokenizer(o)
 	if err != nil || t == nil {
@@ -192,9 +197,12 @@ func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	template, err := c.savedTemplate(o)
-	if err == nil && template != "" {
+	template, named, err := c.savedTemplates(o, fileTemplate)
+	if template != "" {
 		files[templateName] = []byte(template)
+	}
+	for name, source := range named {
+		files[templateDir+"/"+name+templateSuffix] = []byte(source)
 	}
 	return files, err
 }

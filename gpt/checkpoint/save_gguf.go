@@ -96,11 +96,11 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 	if config, err = o.ends(config, v); err != nil {
 		return nil, nil, err
 	}
-	sampling, err := c.savedSampling(o)
+	generation, err := c.savedGeneration(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	all = append(all, samplingMetadata(sampling)...)
+	all = append(all, samplingMetadata(generation.sampling)...)
 	token(keyBOS, config.BOS)
 	token(keyEOS, config.EOS)
 	token(keyEOT, config.EOS[min(1, len(config.EOS)):])
@@ -109,11 +109,11 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
 			gguf.KeyValue{Key: f.GGUF + keyVocab, Value: count(config.Vocab)}), tensors, nil
 	}
-	template, err := c.savedTemplate(o)
+	template, named, err := c.savedTemplates(o, ggufTemplate)
 	if err != nil {
 		return nil, nil, err
 	}
-	return slices.Concat(all, vocabulary, templateMetadata(template)), tensors, nil
+	return slices.Concat(all, vocabulary, templateMetadata(template, named)), tensors, nil
 }
 
 // readable tells what llama.cpp does not read of a file of c.

@@ -15,9 +15,11 @@ import (
 	_ "caldera/backend/vulkan"
 )
 
-// devices are the devices that each test runs on: a name for the subtest, and the
-// spec for backend.Open.
-var devices = []struct{ name, spec string }{
+// device is a name for a subtest, and the spec for backend.Open.
+type device struct{ name, spec string }
+
+// devices are those that each test runs on.
+var devices = []device{
 	{"cpu", "cpu"},
 	{"lavapipe", "vulkan:llvmpipe"},
 	{"swiftshader", "vulkan:SwiftShader"},
@@ -90,7 +92,7 @@ func Main(m *testing.M) int {
 // test.
 func Each(t *testing.T, test func(t *testing.T, b backend.Backend)) {
 	t.Helper()
-	each(t, len(devices), test)
+	each(t, devices, test)
 }
 
 // EachBackend is Each on one device of each backend: the CPU, and lavapipe. It is for
@@ -98,17 +100,24 @@ func Each(t *testing.T, test func(t *testing.T, b backend.Backend)) {
 // compiling their shaders again takes long.
 func EachBackend(t *testing.T, test func(t *testing.T, b backend.Backend)) {
 	t.Helper()
-	each(t, 2, test)
+	each(t, devices[:2], test)
 }
 
-func each(t *testing.T, n int, test func(t *testing.T, b backend.Backend)) {
+// OnSwiftShader is Each on SwiftShader alone, for a small case of what other tests run on both
+// backends: its compiler is another one than lavapipe's.
+func OnSwiftShader(t *testing.T, test func(t *testing.T, b backend.Backend)) {
+	t.Helper()
+	each(t, devices[2:], test)
+}
+
+func each(t *testing.T, on []device, test func(t *testing.T, b backend.Backend)) {
 	t.Helper()
 	if !inMain {
 		t.Fatal("nobody closes the devices: TestMain must call devicetest.Main")
 	}
 	UseTestDrivers(t)
 	os.Setenv("CALDERA_VULKAN_VALIDATION", "1")
-	for _, d := range devices[:n] {
+	for _, d := range on {
 		t.Run(d.name, func(t *testing.T) {
 			b := open[d.spec]
 			if b == nil {

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"maps"
 	"net/url"
 	"reflect"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/model"
 	"caldera/inspect"
 	"caldera/internal/version"
@@ -27,6 +29,8 @@ type ModelOptions struct {
 	Other  func(ctx context.Context, which string) (*inspect.Inspector, error)
 
 	Runs []string // folders of training runs that may be looked at
+
+	Sampling checkpoint.Sampling // what the files of the model say of it
 }
 
 // Model is a [Device]: a model that is looked into, writes text, and has its device
@@ -39,7 +43,12 @@ type Model struct {
 }
 
 // NewModel returns a Device for the model of in, which stays the caller's.
-func NewModel(in *inspect.Inspector, o ModelOptions) *Model { return &Model{in: in, o: o} }
+func NewModel(in *inspect.Inspector, o ModelOptions) *Model {
+	vars := samplingVars(o.Sampling)
+	maps.Copy(vars, o.Vars)
+	o.Vars = vars
+	return &Model{in: in, o: o}
+}
 
 // Close frees what the Model itself has on the device.
 func (m *Model) Close() {
@@ -60,6 +69,16 @@ type Info struct {
 	Streams []About     `json:"streams"`
 	Passage string      `json:"passage"` // that is learned if no text is given
 	Runs    []string    `json:"runs"`    // folders of training runs that may be looked at
+
+	Sampling AboutSampling `json:"sampling"`
+}
+
+// AboutSampling is what the files of the model say of drawing tokens; null where they say nothing.
+type AboutSampling struct {
+	Temperature *float64 `json:"temperature"`
+	TopK        *int     `json:"top_k"`
+	TopP        *float64 `json:"top_p"`
+	MinP        *float64 `json:"min_p"`
 }
 
 // AboutModel tells what model it is.
@@ -95,6 +114,7 @@ func (m *Model) Info() any {
 		Model:   AboutModel{m.in.Name, tally.Shape, tally.Parameters, m.in.Model.DType().String(), m.in.Tokenizer != nil},
 		Device:  AboutDevice{b.Name(), backend.Describe(b)},
 		Compare: append([]string{}, m.o.Others...), Shapes: model.ShapeNames(), Passage: inspect.Passage, Runs: append([]string{}, m.o.Runs...),
+		Sampling: AboutSampling{m.o.Sampling.Temperature, m.o.Sampling.TopK, m.o.Sampling.TopP, m.o.Sampling.MinP},
 	}
 	for _, v := range view.All() {
 		result := view.Results[v.Name]

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"math"
 	"math/bits"
@@ -9,7 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"caldera/gpt"
+	"caldera/gpt/checkpoint"
 	"caldera/gpt/tokenizer"
 	"caldera/inspect"
 	"caldera/internal/setting"
@@ -17,18 +21,36 @@ import (
 )
 
 // WriteParams are the parameters of /api/generate. What they mean, and the defaults
-// of sampling, are those of command generate.
+// of sampling, are those of command generate: what the files of the model say, or else the
+// program's (samplingVars).
 type WriteParams struct {
 	view.Text
-	N            int     `short:"n" default:"40" help:"How many tokens to write, 1 for a single step (${default})."`
-	Temperature  float64 `default:"0.8" help:"0 takes the likeliest token, higher is bolder (${default})."`
-	TopK         int     `default:"40" help:"Draw from the K likeliest tokens; 0: from all (${default})."`
-	TopP         float64 `default:"0.95" help:"Draw from the fewest tokens whose probabilities reach P; 1: off (${default})."`
-	MinP         float64 `default:"0.05" help:"Leave out tokens less likely than P times the likeliest; 0: off (${default})."`
-	Seed         int64   `default:"-1" help:"The same seed, model and device give the same text; -1: a random one (${default})."`
-	Alternatives int     `default:"10" help:"How many of the likeliest tokens are told, before and after filtering (${default})."`
-	Context      int     `help:"Positions that the context holds (default: as many as the text needs, at most as many as the model can). When it is full the older half leaves it."`
-	IgnoreEOS    bool    `name:"ignore-eos" help:"Never let the model end the text."`
+	N             int     `short:"n" default:"40" help:"How many tokens to write, 1 for a single step (${default})."`
+	Temperature   float64 `default:"${sampling_temperature}" help:"0 takes the likeliest token, higher is bolder (${default})."`
+	TopK          int     `default:"${sampling_top_k}" help:"Draw from the K likeliest tokens; 0: from all (${default})."`
+	TopP          float64 `default:"${sampling_top_p}" help:"Draw from the fewest tokens whose probabilities reach P; 1: off (${default})."`
+	MinP          float64 `default:"${sampling_min_p}" help:"Leave out tokens less likely than P times the likeliest; 0: off (${default})."`
+	RepeatPenalty float64 `default:"${sampling_repeat_penalty}" help:"Divide the scores of recent tokens by R; 1: off (${default})."`
+	RepeatLastN   int     `name:"repeat-last-n" default:"${sampling_repeat_last_n}" help:"How many recent tokens are penalised; -1: all (${default})."`
+	Seed          int64   `default:"-1" help:"The same seed, model and device give the same text; -1: a random one (${default})."`
+	Alternatives  int     `default:"10" help:"How many of the likeliest tokens are told, before and after filtering (${default})."`
+	Context       int     `help:"Positions that the context holds (default: as many as the text needs, at most as many as the model can). When it is full the older half leaves it."`
+	IgnoreEOS     bool    `name:"ignore-eos" help:"Never let the model end the text."`
+}
+
+// samplingVars are the defaults of sampling.
+func samplingVars(s checkpoint.Sampling) kong.Vars {
+	return kong.Vars{
+		"sampling_temperature": text(s.Temperature, 0.8), "sampling_top_k": text(s.TopK, 40), "sampling_top_p": text(s.TopP, 0.95), "sampling_min_p": text(s.MinP, 0.05),
+		"sampling_repeat_penalty": text(s.RepeatPenalty, 1), "sampling_repeat_last_n": text(s.RepeatLastN, 64),
+	}
+}
+
+func text[T any](x *T, otherwise T) string {
+	if x != nil {
+		otherwise = *x
+	}
+	return fmt.Sprint(otherwise)
 }
 
 // The most that may be asked for.
@@ -58,7 +80,10 @@ func (p WriteParams) options() (gpt.Options, error) {
 	if err != nil {
 		return gpt.Options{}, inspect.UserError{Err: err}
 	}
-	s := gpt.Sampling{Temperature: p.Temperature, TopK: p.TopK, TopP: topP, MinP: p.MinP, Seed: seed}
+	if !(p.RepeatPenalty > 0) || math.IsInf(p.RepeatPenalty, 1) { // NaN too
+		return gpt.Options{}, inspect.Userf("repeat-penalty: found %v, expected a finite number above 0; 1 is off", p.RepeatPenalty)
+	}
+	s := gpt.Sampling{Temperature: p.Temperature, TopK: p.TopK, TopP: topP, MinP: p.MinP, RepeatPenalty: p.RepeatPenalty, RepeatLastN: p.RepeatLastN, Seed: seed}
 	if err := s.Validate(); err != nil {
 		return gpt.Options{}, inspect.UserError{Err: err}
 	}

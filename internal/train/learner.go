@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"caldera/backend"
@@ -27,8 +28,11 @@ type GPT struct {
 	Model     *model.Model
 	Tokenizer *tokenizer.Tokenizer // nil where there are ids only
 
-	// ChatTemplate, if not nil, is saved with the model.
-	ChatTemplate *checkpoint.ChatTemplate
+	// What is saved with the model: its chat template, if not nil, those of other names, and what its files say of
+	// writing text with it.
+	ChatTemplate   *checkpoint.ChatTemplate
+	NamedTemplates map[string]string
+	Generation     checkpoint.Generation
 
 	// LoRA are the settings of the adapter, where one learns: it is saved in place of the model.
 	LoRA checkpoint.LoRA
@@ -81,6 +85,8 @@ func (g *GPT) SaveWeights(dir string) error {
 	if g.ChatTemplate != nil {
 		c.SetChatTemplate(*g.ChatTemplate)
 	}
+	c.SetNamedTemplates(g.NamedTemplates)
+	c.SetGeneration(g.Generation)
 	if err := diverged(c.CheckFinite(context.Background())); err != nil {
 		return err
 	}
@@ -100,9 +106,10 @@ func diverged(err error) error {
 }
 
 // writeGeneration writes generation_config.json, from which Hugging Face's
-// libraries learn what begins and ends a text.
+// libraries learn what begins and ends a text. It keeps that of a model that was fine-tuned.
 func writeGeneration(dir string, c model.Config) error {
-	if len(c.BOS) == 0 || len(c.EOS) == 0 {
+	path := filepath.Join(dir, "generation_config.json")
+	if _, err := os.Lstat(path); err == nil || len(c.BOS) == 0 || len(c.EOS) == 0 {
 		return nil
 	}
 	text, err := json.MarshalIndent(struct {
@@ -113,7 +120,7 @@ func writeGeneration(dir string, c model.Config) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, "generation_config.json"), func(w io.Writer) error {
+	return atomicfile.Write(path, func(w io.Writer) error {
 		_, err := w.Write(append(text, '\n'))
 		return err
 	})

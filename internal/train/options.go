@@ -115,13 +115,8 @@ func (o Options) Validate() error {
 	if _, err := o.dtype(); err != nil {
 		return err
 	}
-	switch {
-	case o.LoRARank == 0 && (o.LoRAAlpha != nil || o.LoRADropout != 0 || len(o.LoRATargets) > 0):
+	if o.LoRARank == 0 && (o.LoRAAlpha != nil || o.LoRADropout != 0 || len(o.LoRATargets) > 0) {
 		return setting.Errorf("{lora_alpha}, {lora_dropout} and {lora_targets} are of an adapter: expected {lora_rank} as well")
-	case o.LoRARank > 0 && o.Mixed():
-		return setting.Errorf("{dtype=%s} is for weights that learn: expected none beside {lora_rank}, with which weights keep the type that the checkpoint has", o.DType)
-	case o.LoRARank > 0 && o.Snapshots > 0:
-		return setting.Errorf("{snapshots=%d} are of whole models: expected none beside {lora_rank}", o.Snapshots)
 	}
 	if o.DecayLR && o.Warmup() >= o.DecayEnd() {
 		return setting.Errorf("{warmup_iters=%d}: expected less than lr_decay_iters, %d", o.Warmup(), o.DecayEnd())

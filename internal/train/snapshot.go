@@ -18,7 +18,7 @@ import (
 
 // A run may keep snapshots of its weights:
 //
-//	snapshots/step-000003/  a model directory, and snapshot.json with step and losses
+//	snapshots/step-000003/  a model directory or an adapter, and snapshot.json with step and losses
 //
 // They take their names when they are whole and on the disk, as checkpoints do.
 // Those of a run that replaces another are in pendingSnapshots until its first
@@ -94,7 +94,7 @@ func (r *Run) snapshot(ctx context.Context) error {
 	if folder.IsSnapshot(filepath.Join(dir, stepDir(step))) {
 		return nil // the run was ended right after that, and goes on
 	}
-	s := folder.Snapshot{Step: step, Tokens: r.State.Tokens, Loss: r.Log.loss(step)}
+	s := folder.Snapshot{Step: step, Tokens: r.State.Tokens, Loss: r.Log.loss(step), Base: r.State.Base}
 	var m Measured
 	if known := r.State.Measured; known != nil && known.Step == step {
 		m = *known

@@ -21,23 +21,16 @@ import (
 // State is what a run needs to go on, beside weights, means and the tokenizer:
 // train.json of a checkpoint.
 type State struct {
-	Format   int        `json:"format"` // 1
-	Step     int        `json:"step"`   // steps so far
-	Tokens   int64      `json:"tokens"` // that they learned from
-	Seconds  float64    `json:"seconds"`
-	Measured *Measured  `json:"evaluation"` // the latest
-	Best     *Measured  `json:"best"`       // the least loss so far
-	Options  Options    `json:"options"`
-	Data     DataRecord `json:"data"`
-	Base     *Base      `json:"base,omitempty"` // of an adapter; nil where weights learn
-	Plot     string     `json:"plot,omitempty"` // absolute path of the picture; empty: loss.svg beside the checkpoints
-}
-
-// Base is the model whose weights stay as they are while an adapter of it learns.
-type Base struct {
-	Path        string `json:"path"`   // absolute
-	Name        string `json:"name"`   // for the adapter's users: of the hub, or the path
-	Fingerprint string `json:"sha256"` // as in [checkpoint.Checkpoint.Fingerprint]
+	Format   int          `json:"format"` // 1
+	Step     int          `json:"step"`   // steps so far
+	Tokens   int64        `json:"tokens"` // that they learned from
+	Seconds  float64      `json:"seconds"`
+	Measured *Measured    `json:"evaluation"` // the latest
+	Best     *Measured    `json:"best"`       // the least loss so far
+	Options  Options      `json:"options"`
+	Data     DataRecord   `json:"data"`
+	Base     *folder.Base `json:"base,omitempty"` // of an adapter; nil where weights learn
+	Plot     string       `json:"plot,omitempty"` // absolute path of the picture; empty: loss.svg beside the checkpoints
 }
 
 // Measured is a validation loss.

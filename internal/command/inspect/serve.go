@@ -10,6 +10,7 @@ import (
 	"github.com/cli/browser"
 
 	"caldera/backend"
+	"caldera/gpt/checkpoint"
 	"caldera/inspect"
 	"caldera/internal/cli"
 	"caldera/internal/serve"
@@ -53,14 +54,23 @@ func (f *serveCommand) Run(ctx context.Context) (err error) {
 	}
 	defer listener.Close()
 	flags := lookFlags{ModelFlags: f.ModelFlags}
+	var sampling checkpoint.Sampling
+	flags.Opened = func(c *checkpoint.Checkpoint) error {
+		var err error
+		if sampling, err = c.Sampling(); err != nil { // the page has settings of its own
+			fmt.Fprintf(stderr, "%s serve: warning: %s: %s: tokens are drawn as without it\n", cli.Self(), c.Name, cli.Message(err))
+		}
+		return nil
+	}
 	in, done, err := flags.open(ctx, f.Hardware)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	flags.Opened = nil
 	others := &others{flags: flags}
 	defer func() { err = errors.Join(err, others.close()) }()
-	model := serve.NewModel(in, serve.ModelOptions{Vars: Vars(), Runs: f.Runs, Others: otherDevices(in.Model.Backend.Name()), Other: others.open})
+	model := serve.NewModel(in, serve.ModelOptions{Vars: Vars(), Runs: f.Runs, Others: otherDevices(in.Model.Backend.Name()), Other: others.open, Sampling: sampling})
 	defer model.Close()
 	server, err := serve.New(model, serve.Options{
 		Host: host, Page: page.Files(), Policy: page.Policy, Log: log.New(stderr, cli.Self()+" serve: ", 0), Queue: f.Queue, Streams: f.Streams,

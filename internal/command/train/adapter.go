@@ -3,12 +3,12 @@ package train
 // An adapter (LoRA) that learns in place of the weights of --init.
 
 import (
-	"fmt"
+	"os"
 	"path/filepath"
 
 	"caldera/gpt/checkpoint"
 	"caldera/internal/cli"
-	"caldera/internal/train"
+	"caldera/internal/train/folder"
 )
 
 // initPath is that of the model whose weights a run that goes on begins with.
@@ -21,18 +21,44 @@ func (j *job) initPath() string {
 
 // checkBase reports a base that is not what the adapter of the run was trained beside.
 func (j *job) checkBase() error {
-	base := j.state.Base
-	if base == nil {
+	if j.state.Base == nil {
 		return nil
 	}
-	sum, err := j.init.Fingerprint()
-	if err == nil && sum != base.Fingerprint {
-		err = fmt.Errorf("%s is not the model that the run began with (SHA-256 %.12s…, expected %.12s…): its adapter is of no use beside another", base.Path, sum, base.Fingerprint)
-	}
-	return err
+	return j.init.Is(j.state.Base.Fingerprint)
 }
 
-// openAdapter makes the adapter of a new run, or opens that of one that goes on.
+// beginAdapter opens the adapter that learns from where it is: that of --lora, or of a run that goes on. What it is
+// becomes the run's options, but for what flags may change.
+func (j *job) beginAdapter() (err error) {
+	if j.LoRA == "" {
+		if j.state.Base != nil {
+			if j.adapter, err = checkpoint.OpenAdapter(j.from); err == nil {
+				j.lora = j.adapter.LoRA
+			}
+		}
+		return err
+	}
+	switch {
+	case j.Init == resume:
+		return cli.Usagef("--lora=%s: a run that is resumed goes on with its own adapter: leave --lora out, or begin a new run with --init=MODEL", j.LoRA)
+	case j.init == nil:
+		return cli.Usagef("--lora=%s: an adapter is trained beside a model: expected --init with the checkpoint that it is an adapter of", j.LoRA)
+	case j.LoRARank != nil || j.LoRAAlpha != nil || len(j.LoRATargets) > 0:
+		return cli.Usagef("--lora=%s with --lora_rank, --lora_alpha or --lora_targets: these are the adapter's, and cannot change: leave them out", j.LoRA)
+	}
+	if j.adapter, err = checkpoint.OpenAdapter(j.LoRA); err != nil {
+		return err
+	}
+	cli.Tell(os.Stderr, j.adapter.Notes())
+	if j.lora, err = j.adapter.Settings(j.init.Config); err != nil {
+		return err
+	}
+	o := &j.options
+	o.LoRARank, o.LoRAAlpha, o.LoRATargets, o.LoRADropout = j.lora.Rank, &j.lora.Alpha, j.lora.Targets, j.lora.Dropout
+	return nil
+}
+
+// openAdapter makes the adapter of a new run, unless it begins with one, and notes beside which model it learns.
 func (j *job) openAdapter() (err error) {
 	if j.options.LoRARank == 0 {
 		return nil
@@ -40,14 +66,17 @@ func (j *job) openAdapter() (err error) {
 	if j.init == nil {
 		return cli.Usagef("--lora_rank=%d: an adapter is trained beside a model: expected --init with a checkpoint", j.options.LoRARank)
 	}
-	if j.Init == resume {
-		if j.adapter, err = checkpoint.OpenAdapter(j.from); err == nil {
-			j.lora = j.options.LoRA(j.state.Base.Name)
-			j.adapter.Dropout = j.lora.Dropout
-		}
-		return err
+	if j.adapter != nil {
+		j.lora.Dropout = j.options.LoRADropout
+		j.adapter.Dropout = j.lora.Dropout
 	}
-	base := train.Base{Path: j.init.Path}
+	if j.Init == resume {
+		if j.state.Base != nil { // else checkFixed tells
+			j.lora.Base = j.state.Base.Name
+		}
+		return nil
+	}
+	base := folder.Base{Path: j.init.Path}
 	if base.Path, err = filepath.Abs(base.Path); err == nil {
 		base.Path, err = filepath.EvalSymlinks(base.Path) // such as best of a run, which may lead elsewhere later
 	}
@@ -62,6 +91,10 @@ func (j *job) openAdapter() (err error) {
 		return err
 	}
 	j.state.Base = &base
+	if j.adapter != nil {
+		j.lora.Base = base.Name
+		return nil
+	}
 	j.lora = j.options.LoRA(base.Name)
 	if j.adapter, err = checkpoint.NewAdapter(j.init.Config, j.lora, j.options.Seed); err != nil {
 		return cli.Usagef("--lora_targets: %w", err)

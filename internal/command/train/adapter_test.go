@@ -117,8 +117,11 @@ func TestAdapterFlags(t *testing.T) {
 		{[]string{"--init=" + base, "--lora_alpha=3"}, []string{"--lora_alpha", "--lora_rank"}},
 		{[]string{"--init=" + base, "--lora_rank=4", "--lora_dropout=1"}, []string{"--lora_dropout=1"}},
 		{[]string{"--init=" + base, "--lora_rank=4", "--lora_alpha=-1"}, []string{"--lora_alpha=-1"}},
-		{[]string{"--init=" + base, "--lora_rank=4", "--dtype=f16"}, []string{"--dtype=f16", "--lora_rank"}},
-		{[]string{"--init=" + base, "--lora_rank=4", "--snapshots=3"}, []string{"--snapshots=3", "--lora_rank"}},
+		{[]string{"--init=" + base, "--lora_rank=4", "--dtype=bf16"}, []string{"--dtype=bf16", "expected f32, or f16"}},
+		{[]string{"--lora=x"}, []string{"--lora=x", "--init"}},
+		{[]string{"--init=" + base, "--lora=x", "--lora_rank=4"}, []string{"--lora=x", "--lora_rank", "leave them out"}},
+		{[]string{"--init=" + base, "--lora=x", "--lora_targets=c_attn"}, []string{"--lora=x", "--lora_targets", "leave them out"}},
+		{[]string{"--init=" + base, "--lora="}, []string{"--lora is empty"}},
 		{[]string{"--init=" + base, "--lora_rank=4", "--lora_targets=q_proj"}, []string{"--lora_targets", `"q_proj"`, "c_attn, c_proj, c_fc"}},
 	} {
 		fails(t, exec.Command(trainBinary, append([]string{"--backend=cpu", "--data=" + sample, "--out_dir=" + out}, c.args...)...), 2, c.parts...)

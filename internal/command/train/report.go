@@ -84,11 +84,11 @@ func (r *report) begin(evaluation string) {
 	fmt.Fprintf(os.Stderr, "data: %s tokens to learn from, %s to validate with, %s\n", count(j.data.Train.Len()), count(j.data.Val.Len()), ids)
 	fmt.Fprintf(os.Stderr, "model: %d layers, %d heads, width %d, context %d, vocabulary %s: %s weights\n",
 		m.Layers, m.Heads, m.Width, m.Context, count(m.Vocab), count(m.Parameters()))
+	learn := int64(0)
+	for _, w := range m.Trained() {
+		learn += w.Elements()
+	}
 	if m.Tune {
-		learn := int64(0)
-		for _, w := range m.Trained() {
-			learn += w.Elements()
-		}
 		fmt.Fprintf(os.Stderr, "adapter: rank %d, alpha %v: %s weights learn, beside those of the model, %v\n", j.lora.Rank, j.lora.Alpha, count(int(learn)), m.DType())
 	}
 	fmt.Fprintf(os.Stderr, "validation: %s\n", evaluation)
@@ -105,7 +105,7 @@ func (r *report) begin(evaluation string) {
 	passes := float64(o.MaxIters) * float64(o.StepTokens()) / float64(j.data.Train.Len())
 	fmt.Fprintf(os.Stderr, ": %.1f times the data\n", passes)
 	if steps := o.SnapshotSteps(); len(steps) > 0 {
-		fmt.Fprintf(os.Stderr, "snapshots: of steps %s, each of %s, in %s\n", stepList(steps), humanize.Bytes(4*uint64(m.Parameters())), j.dir.Path(folder.Snapshots))
+		fmt.Fprintf(os.Stderr, "snapshots: of steps %s, each of %s, in %s\n", stepList(steps), humanize.Bytes(4*uint64(learn)), j.dir.Path(folder.Snapshots))
 	}
 }
 

@@ -30,6 +30,7 @@ type runCommand struct {
 
 type modelFlags struct {
 	Init   string  `aliases:"init-from" default:"scratch" placeholder:"FROM" help:"Begin with random weights (scratch), go on with the newest checkpoint of --out_dir (resume), or fine-tune a checkpoint: a directory, a GGUF file, or a model of Hugging Face's hub (${default})."`
+	LoRA   string  `name:"lora" placeholder:"PATH" help:"Go on with a LoRA adapter beside the weights of --init, which stay as they are: a directory as PEFT has it, the folder of a training run, or a GGUF file. Its rank, alpha and matrices stay as they are."`
 	Family *string `enum:"${families}" placeholder:"NAME" help:"Family of a new model: ${families} (gpt2)."`
 	NLayer *int    `name:"n-layer" placeholder:"N" help:"Blocks of a new model (4)."`
 	NHead  *int    `name:"n-head" placeholder:"N" help:"Attention heads of a block (4)."`
@@ -67,6 +68,8 @@ type job struct {
 	record    train.DataRecord
 	tokenizer *tokenizer.Tokenizer // nil where there are ids only
 	template  *checkpoint.ChatTemplate
+	named     map[string]string     // chat templates of other names
+	writing   checkpoint.Generation // what the model's files say of writing text
 	progress  *progress
 }
 
@@ -116,7 +119,7 @@ func (f *runCommand) Run(ctx context.Context) (failed error) {
 		return err
 	}
 	defer g.Close()
-	g.ChatTemplate, g.LoRA = j.template, j.lora
+	g.ChatTemplate, g.NamedTemplates, g.Generation, g.LoRA = j.template, j.named, j.writing, j.lora
 	return j.run(ctx, g)
 }
 
@@ -186,10 +189,13 @@ func (j *job) begin(ctx context.Context) (err error) {
 			err = j.checkBase()
 		}
 	default:
-		if j.options = tuneOptions; deref(j.LoRARank, 0) > 0 {
+		if j.options = tuneOptions; deref(j.LoRARank, 0) > 0 || j.LoRA != "" {
 			j.options = adapterOptions
 		}
 		j.init, err = cli.ModelFlags{Model: j.Init}.Open(ctx, os.Stderr)
+	}
+	if err == nil {
+		err = j.beginAdapter()
 	}
 	if err != nil {
 		return err
@@ -212,8 +218,15 @@ func (j *job) begin(ctx context.Context) (err error) {
 	if j.init == nil {
 		return nil
 	}
-	if t, err := j.init.ChatTemplate(); err == nil { // a model can be trained whose template is damaged
+	// A model can be trained of which these files are damaged.
+	if t, err := j.init.ChatTemplate(); err == nil {
 		j.template = &t
+	}
+	if named, err := j.init.NamedTemplates(); err == nil {
+		j.named = named
+	}
+	if g, err := j.init.Generation(); err == nil {
+		j.writing = g
 	}
 	return j.checkFixed(j.init.Config)
 }
@@ -297,6 +310,9 @@ func (j *job) load(ctx context.Context, b backend.Backend) (m *model.Model, err 
 		j.init = nil // which Load takes over
 		if j.adapter != nil {
 			o.Adapters = []*checkpoint.Adapter{j.adapter}
+			if j.options.Mixed() {
+				o.DType = backend.F16 // which products read
+			}
 		}
 		m, err = gpt.LoadCheckpoint(ctx, b, c, o)
 	} else {

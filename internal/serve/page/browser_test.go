@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"caldera/backend"
+	"caldera/gpt/checkpoint"
 	"caldera/inspect"
 	command "caldera/internal/command/inspect"
 	"caldera/internal/gpttest"
@@ -35,8 +36,9 @@ func browser(t *testing.T) string {
 	return ""
 }
 
-// startServer serves the page, with the embedded model on the CPU, until the test ends. change changes the model before.
-func startServer(t *testing.T, change func(*inspect.Inspector)) (url string) {
+// startServer serves the page, with the embedded model on the CPU, until the test ends. change changes the model before,
+// and own is what its files would say of sampling.
+func startServer(t *testing.T, change func(*inspect.Inspector), own checkpoint.Sampling) (url string) {
 	t.Helper()
 	in := gpttest.Inspect(t, gpttest.OpenCPU(t))
 	change(in)
@@ -44,7 +46,7 @@ func startServer(t *testing.T, change func(*inspect.Inspector)) (url string) {
 	other := inspect.New(gpttest.Load(t, gpttest.OpenCPU(t), "../../../models/austen", backend.Q8_0), in.Tokenizer, inspect.Options{})
 	m := serve.NewModel(in, serve.ModelOptions{
 		Vars: command.Vars(), Others: []string{"cpu:1"}, Runs: []string{"../../view/testdata/run"},
-		Other: func(context.Context, string) (*inspect.Inspector, error) { return other, nil },
+		Other: func(context.Context, string) (*inspect.Inspector, error) { return other, nil }, Sampling: own,
 	})
 	var logged bytes.Buffer
 	s, err := serve.New(m, serve.Options{Page: page.Files(), Policy: page.Policy, Log: log.New(&logged, "", 0), Queue: 200, Streams: 2})
@@ -79,9 +81,10 @@ func startServer(t *testing.T, change func(*inspect.Inspector)) (url string) {
 // CALDERA_PAGE_CHECK the one check to run.
 func TestBrowser(t *testing.T) {
 	npm, chromium := modules(t), browser(t)
+	temperature, topK := 0.25, 7
 	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("test", "run.mjs"))
-	cmd.Env = append(os.Environ(), "MODULES="+npm, "BROWSER="+chromium, "BASE="+startServer(t, func(*inspect.Inspector) {}),
-		"BASE_IDS="+startServer(t, func(in *inspect.Inspector) { in.Tokenizer = nil }),
+	cmd.Env = append(os.Environ(), "MODULES="+npm, "BROWSER="+chromium, "BASE="+startServer(t, func(*inspect.Inspector) {}, checkpoint.Sampling{}),
+		"BASE_IDS="+startServer(t, func(in *inspect.Inspector) { in.Tokenizer = nil }, checkpoint.Sampling{Temperature: &temperature, TopK: &topK}),
 		"SCREENSHOTS="+os.Getenv("CALDERA_SCREENSHOTS"), "ONLY="+os.Getenv("CALDERA_PAGE_CHECK"))
 	var errs bytes.Buffer
 	cmd.Stderr = &errs

@@ -51,10 +51,11 @@ const (
 // Weights are those of one step of a run.
 type Weights struct {
 	Step    int      `json:"step"`     // steps of training before
-	Path    string   `json:"path"`     // directory in Hugging Face's layout
+	Path    string   `json:"path"`     // directory in Hugging Face's layout, or in PEFT's
 	Kinds   []string `json:"kinds"`    // what they are kept as, at least one
 	Loss    *float64 `json:"loss"`     // training loss of that step, before it, in nats a token; null where it is not known
 	ValLoss *float64 `json:"val_loss"` // validation loss, in nats a token; null where it was not measured
+	Base    *Base    `json:"base"`     // the model beside which these are an adapter; null where they are all weights
 }
 
 // Run is what the folder of a run has.
@@ -187,6 +188,7 @@ func checkpoint(dir string) (w Weights, err error) {
 			Step    int      `json:"step"`
 			ValLoss *float64 `json:"val_loss"`
 		} `json:"evaluation"`
+		Base *Base `json:"base"`
 	}
 	if err := decode(text, &s); err != nil {
 		return w, fmt.Errorf("%s: %w", StateName, err)
@@ -194,7 +196,7 @@ func checkpoint(dir string) (w Weights, err error) {
 	if s.Step == nil || !stepOK(*s.Step) {
 		return w, fmt.Errorf("%s: found no step from 0 to %d", StateName, math.MaxInt32)
 	}
-	w = Weights{Step: *s.Step, Path: dir}
+	w = Weights{Step: *s.Step, Path: dir, Base: s.Base}
 	if e := s.Evaluation; e != nil && e.Step == w.Step {
 		w.ValLoss = e.ValLoss
 	}
@@ -220,7 +222,7 @@ func (r *Run) snapshots(dir string) error {
 			r.note(path, err)
 			continue
 		}
-		r.add(Weights{Step: s.Step, Path: path, Kinds: []string{KindSnapshot}, Loss: s.Loss, ValLoss: s.ValLoss})
+		r.add(Weights{Step: s.Step, Path: path, Kinds: []string{KindSnapshot}, Loss: s.Loss, ValLoss: s.ValLoss, Base: s.Base})
 	}
 	return nil
 }

@@ -19,6 +19,15 @@ type Snapshot struct {
 	Tokens  int64    `json:"tokens"`   // that they learned from
 	Loss    *float64 `json:"loss"`     // of the latest step, before it, in nats a token; null at step 0
 	ValLoss *float64 `json:"val_loss"` // validation loss of these weights, in nats a token
+
+	Base *Base `json:"base,omitempty"` // of an adapter; nil where the directory has a whole model
+}
+
+// Base is the model whose weights stay as they are while an adapter of it learns.
+type Base struct {
+	Path        string `json:"path"`   // absolute
+	Name        string `json:"name"`   // for the adapter's users: of the hub, or the path
+	Fingerprint string `json:"sha256"` // as in checkpoint.Checkpoint.Fingerprint
 }
 
 const (

@@ -589,6 +589,14 @@ export interface About {
   parameters: Parameter[] | null;
 }
 
+// serve.AboutSampling
+export interface AboutSampling {
+  temperature: number | null;
+  top_k: number | null;
+  top_p: number | null;
+  min_p: number | null;
+}
+
 // serve.Info
 export interface Info {
   version: string;
@@ -600,6 +608,7 @@ export interface Info {
   streams: About[] | null;
   passage: string;
   runs: string[] | null;
+  sampling: AboutSampling;
 }
 
 // inspect.Tokens

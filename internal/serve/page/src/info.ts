@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Info } from './api';
 import { type Answer, type Params, request } from './client';
 import { quote } from './parts/copy';
-import { fit } from './state';
+import { adopt, fit, type State } from './state';
 
 export type { Info };
 
@@ -18,6 +18,7 @@ export function useInfo(): Answer<Info> {
     asked.then(
       (data) => {
         known = data;
+        adopt(sampling(data));
         fit(data.model.shape, data.model.tokenizer); // before anything is asked
         set({ data, busy: false });
       },
@@ -26,6 +27,17 @@ export function useInfo(): Answer<Info> {
   }, []);
   return answer;
 }
+
+// sampling is how the model's files say that tokens are drawn. Where they say nothing the page draws from all tokens, as they are.
+function sampling({ sampling: s }: Info): Partial<State> {
+  return {
+    ...(s.temperature === null ? {} : { temperature: s.temperature }), ...(s.top_k === null ? {} : { topk: s.top_k }),
+    ...(s.top_p === null ? {} : { topp: s.top_p }),
+  };
+}
+
+// leastShare is min-p, for which the page has no slider.
+export const leastShare = (): number => known?.sampling.min_p ?? 0;
 
 // hasText tells whether the model has a tokenizer. One that has none reads ids of tokens, with commas between.
 export const hasText = (): boolean => known?.model.tokenizer ?? true;
@@ -53,5 +65,5 @@ export function commandLine(info: Info, view: string, params: Params): string {
 
 // generateLine is the command that continues a text as the page does.
 export function generateLine(text: string, s: { temperature: number; topk: number; topp: number; seed: number }): string {
-  return ['caldera', 'generate', '-p', quote(text), '-n', '40', `--temp=${s.temperature}`, `--top-k=${s.topk}`, `--top-p=${s.topp}`, '--min-p=0', `--seed=${s.seed}`].join(' ');
+  return ['caldera', 'generate', '-p', quote(text), '-n', '40', `--temp=${s.temperature}`, `--top-k=${s.topk}`, `--top-p=${s.topp}`, `--min-p=${leastShare()}`, `--seed=${s.seed}`].join(' ');
 }

@@ -134,6 +134,13 @@ export function place(said: string): [number, number] {
   return [row ?? 0, col ?? 0];
 }
 
+// adopt makes other values those that hold where the address says nothing: what the model's own files say.
+export function adopt(own: Partial<State>): void {
+  Object.assign(defaults, own);
+  const said = read(location.search);
+  now = { ...now, ...Object.fromEntries((Object.keys(own) as Key[]).map((key) => [key, said[key]])) };
+}
+
 const ids = { text: '0,1,2', other: '3,2', words: '#0 #1 #2', sum: '#0 - #1 + #2', on: '#0,#1' };
 
 // numbered puts ids in the place of words that nobody typed, for a model without a tokenizer.

@@ -432,6 +432,16 @@ export const checks = {
     clean(short.faults);
   },
 
+  // The sliders begin with what the model's files say of sampling, unless the address says something else.
+  async ownSampling(browser) {
+    for (const [query, want] of [['', ['0.25', '7', '1']], ['?temperature=1&topk=0&topp=0.5', ['1', '0', '0.5']]]) {
+      const { page, faults } = await open(browser, query, { at: process.env.BASE_IDS });
+      await ready(page, page.locator('[data-view="generate"]'), 'data-read');
+      equal(await Promise.all(['#temperature', '#topk', '#topp'].map((id) => page.locator(id).inputValue())), want, `sliders at ${query}`);
+      clean(faults);
+    }
+  },
+
   // Of what is typed fast the last counts.
   async typing(browser) {
     const { page, faults } = await open(browser);

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Piece, Views, WriteDone, WriteToken } from '../api';
 import { address, useJSON } from '../client';
-import { generateLine, hasText, type Info, reading } from '../info';
+import { generateLine, hasText, type Info, leastShare, reading } from '../info';
 import { Num, percent } from '../number';
 import { TokenButton } from '../parts/candidates';
 import { Command } from '../parts/copy';
@@ -19,7 +19,7 @@ import { SampleProse } from './prose';
 // What one draw asks for. Each place of the text has a random number of its own, which the seed decides.
 function draw(text: string, place: number, n: number) {
   const { temperature, topk, topp, seed } = current();
-  return { ...reading(text), n, temperature, 'top-k': String(topk), 'top-p': String(topp), 'min-p': '0', seed: seed + place, alternatives: 12 };
+  return { ...reading(text), n, temperature, 'top-k': String(topk), 'top-p': String(topp), 'min-p': String(leastShare()), seed: seed + place, alternatives: 12 };
 }
 
 const changed = 'other settings'; // why a text is written on anew
