@@ -92,10 +92,10 @@ func TestBatchWindowBits(t *testing.T) {
 }
 
 // narrow is a small model with layers of both kinds, whose window is 6.
-func narrow(t *testing.T, b backend.Backend) *model.Model {
+func narrow(t *testing.T, b backend.Backend, vocab int) *model.Model {
 	t.Helper()
 	s := &model.DecoderSettings{Activation: backend.GELUTanh, Rope: model.Rope{Theta: 1e6, Local: 10000}, Window: 6, Period: 2}
-	c := model.Config{Family: "gemma3_text", Layers: 3, Heads: 2, KVHeads: 1, HeadSize: 16, Width: 32, Inner: 64, Context: 400, Vocab: 100, TieEmbeddings: true, Settings: s}
+	c := model.Config{Family: "gemma3_text", Layers: 3, Heads: 2, KVHeads: 1, HeadSize: 16, Width: 32, Inner: 64, Context: 400, Vocab: vocab, TieEmbeddings: true, Settings: s}
 	m, err := gpt.Random(t.Context(), b, c.Complete(), gpt.LoadOptions{}, 3)
 	if err != nil {
 		t.Fatal(err)
@@ -108,9 +108,9 @@ func narrow(t *testing.T, b backend.Backend) *model.Model {
 func TestBatchWindowLives(t *testing.T) {
 	gpt.DrawAnywhere(t)
 	gpt.BatchWindows(t, true)
-	alone := narrow(t, gpttest.OpenCPU(t))
+	alone := narrow(t, gpttest.OpenCPU(t), 100)
 	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
-		m, steps := narrow(t, b), 200
+		m, steps := narrow(t, b, 100), 200
 		if b.Name() != "cpu" {
 			steps = 100
 		}
@@ -135,10 +135,47 @@ func TestBatchWindowLives(t *testing.T) {
 	})
 }
 
+// TestBatchWindowAgain has the host draw for a sequence whose tokens are read ahead, and are then read again, when
+// the blocks behind them are given back already.
+func TestBatchWindowAgain(t *testing.T) {
+	gpt.DrawAnywhere(t)
+	devicetest.EachBackend(t, func(t *testing.T, b backend.Backend) {
+		m := narrow(t, b, 3000)
+		broad := gpt.Sampling{Temperature: 1, TopP: 0.9, Seed: 2} // most tokens are candidates: the host draws
+		for _, block := range []int{1, 8} {
+			var texts [2][][]int
+			for i, always := range []bool{false, true} {
+				gpt.BatchWindows(t, always)
+				batch := newBatch(t, m, gpt.BatchOptions{Sequences: 3, Context: 60, Block: block})
+				all := []*gpt.Sequence{
+					admit(t, batch, sequence(9, 50), gpt.Options{Predict: 90, IgnoreEOS: true}),
+					admit(t, batch, sequence(3, 50), gpt.Options{Predict: 40, IgnoreEOS: true, Sampling: broad}),
+					admit(t, batch, sequence(20, 50), gpt.Options{Predict: 40, IgnoreEOS: true}),
+				}
+				ahead := 0
+				for len(batch.Live()) > 0 {
+					if step(t, batch); batch.Ahead() {
+						ahead++
+					}
+				}
+				for _, s := range all {
+					texts[i] = append(texts[i], s.Tokens())
+				}
+				if _, draws := backend.As[backend.Fetcher](b); draws && ahead < 3 {
+					t.Errorf("%d steps were read ahead", ahead)
+				}
+			}
+			if !reflect.DeepEqual(texts[0], texts[1]) {
+				t.Errorf("blocks of %d: other texts with blocks of windows:\n%v\n%v", block, texts[0], texts[1])
+			}
+		}
+	})
+}
+
 // TestBatchWindowMutants breaks what a batch knows of these blocks, and expects that it shows.
 func TestBatchWindowMutants(t *testing.T) {
 	gpt.BatchWindows(t, true)
-	m := narrow(t, gpttest.OpenCPU(t))
+	m := narrow(t, gpttest.OpenCPU(t), 100)
 	run := func(spoil func(*gpt.Batch)) (err error) {
 		defer func() {
 			if p := recover(); p != nil { // no block is left
