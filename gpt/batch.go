@@ -2,7 +2,7 @@ package gpt
 
 // Many sequences that grow together. batch.go has the batch and how sequences come to
 // be in it, sequence.go what one is, batchstep.go a step of all of them, blocks.go and
-// batchmemory.go their memory.
+// batchmemory.go their memory, batchwindow.go that of layers with a window.
 
 import (
 	"cmp"
@@ -28,7 +28,7 @@ type BatchOptions struct {
 
 	// Blocks is how many of them there are for all sequences together. 0: as many as
 	// Sequences of Context positions can take, or as the device can use at once if that is
-	// less.
+	// less. Layers with a window need fewer, and have as many as they need.
 	Blocks int
 
 	// Chunk is the most tokens of prompts that a step reads while other sequences wait for
@@ -55,11 +55,12 @@ const (
 // blocks; it is what is fastest for one.
 type Batch struct {
 	steps
-	o       BatchOptions // without zeros
-	pool    *blocks
-	entries []int32 // [sequences, blocks of each]: what the device's is to hold
-	stale   bool    // the device's table is older
-	free    []int   // rows of the table that no sequence has
+	o        BatchOptions // without zeros
+	pool     *blocks
+	entries  []int32 // [sequences, blocks of each]: what the device's is to hold
+	windowed windowed
+	stale    bool  // the device's tables are older
+	free     []int // rows of the table that no sequence has
 
 	live   []*Sequence            // in the order in which they were admitted
 	turns  int                    // how many sequences came to read
@@ -94,22 +95,27 @@ func NewBatch(m *model.Model, o BatchOptions) (_ *Batch, err error) {
 		return nil, err
 	}
 	if o.Sequences > 1 {
-		if b.entries, err = b.newTable(); err != nil {
+		if b.entries, b.table, err = b.newTable(); err != nil {
 			return nil, err
 		}
+		if err = b.makeWindowed(); err != nil {
+			return nil, err
+		}
+	} else {
+		b.tail = newTail(m, o.Context)
 	}
-	if b.cache, err = m.NewCache(o.Blocks, o.Block, o.Cache); err != nil {
+	if b.cache, err = m.NewCaches(o.Cache, o.caches(m)); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-// newTable makes the table, in which no sequence has blocks.
-func (b *Batch) newTable() (values []int32, err error) {
+// newTable makes a table in which no sequence has blocks.
+func (b *Batch) newTable() (values []int32, t backend.Tensor, err error) {
 	values = slices.Repeat([]int32{noBlock}, b.o.Sequences*b.o.perSequence())
 	b.stale = true
-	b.steps.table, err = backend.New(b.m.Backend, backend.I32, b.o.Sequences, b.o.perSequence())
-	return values, err
+	t, err = backend.New(b.m.Backend, backend.I32, b.o.Sequences, b.o.perSequence())
+	return values, t, err
 }
 
 // noBlock stands in the table where a sequence has no block. Reading there gives NaN.
@@ -155,6 +161,9 @@ func (b *Batch) admit(s *Sequence, o Options) (*Sequence, error) {
 	s.row, b.free = b.free[last], b.free[:last]
 	s.turn = b.nextTurn()
 	b.live = append(b.live, s)
+	if b.o.Sequences == 1 {
+		b.tail.start = 0
+	}
 	return s, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/devicetest"
 	"caldera/internal/gpttest"
 )
@@ -52,8 +53,9 @@ func TestBatch(t *testing.T) {
 					t.Fatal(err)
 				}
 				ties, drawn := 0, 0
+				alone := gpttest.Load(t, gpttest.OpenCPU(t), "testdata/"+c.dir, backend.F32)
 				for _, l := range lives {
-					n, err := checkAlone(t, c.dir, 40, l)
+					n, err := checkAlone(t, alone, 40, l)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -128,8 +130,8 @@ func liveAtRandom(t *testing.T, batch *gpt.Batch, steps int, before func()) (liv
 				return lives, e.Err
 			}
 		}
-		if mem := batch.Memory(); mem.Used > mem.Reserved || mem.Reserved > mem.Blocks {
-			return lives, fmt.Errorf("%d blocks are used, %d reserved, of %d", mem.Used, mem.Reserved, mem.Blocks)
+		if mem := batch.Memory(); mem.Used > mem.Reserved || mem.Reserved > mem.Blocks || mem.WindowUsed > mem.WindowBlocks {
+			return lives, fmt.Errorf("%d blocks are used, %d reserved, of %d; %d of %d of layers with a window", mem.Used, mem.Reserved, mem.Blocks, mem.WindowUsed, mem.WindowBlocks)
 		}
 	}
 	if slid == 0 && steps >= 100 || full == 0 && steps >= 1000 {
@@ -138,17 +140,16 @@ func liveAtRandom(t *testing.T, batch *gpt.Batch, steps int, before func()) (liv
 	for _, s := range batch.Live() {
 		s.End()
 	}
-	if mem := batch.Memory(); mem.Used != 0 || mem.Reserved != 0 {
-		return lives, fmt.Errorf("with no sequence left %d blocks are used, %d reserved", mem.Used, mem.Reserved)
+	if mem := batch.Memory(); mem.Used != 0 || mem.Reserved != 0 || mem.WindowUsed != 0 {
+		return lives, fmt.Errorf("with no sequence left %d blocks are used, %d reserved, %d used of layers with a window", mem.Used, mem.Reserved, mem.WindowUsed)
 	}
 	return lives, nil
 }
 
-// checkAlone reads a sequence's tokens in a session on the CPU. It returns how many of
+// checkAlone reads a sequence's tokens in a session of m, on the CPU. It returns how many of
 // those that were drawn are not the likeliest, by a hair, and an error if it is more.
-func checkAlone(t *testing.T, dir string, size int, l *life) (ties int, err error) {
+func checkAlone(t *testing.T, m *model.Model, size int, l *life) (ties int, err error) {
 	t.Helper()
-	m := gpttest.Load(t, gpttest.OpenCPU(t), "testdata/"+dir, backend.F32)
 	s := gpttest.NewSession(t, m, size)
 	defer s.Close()
 	tokens := l.Tokens()
@@ -179,6 +180,7 @@ func checkAlone(t *testing.T, dir string, size int, l *life) (ties int, err erro
 // that the test above finds it, or that the batch refuses the step.
 func TestBatchMutants(t *testing.T) {
 	_, m := tiny(t)
+	alone := gpttest.Load(t, gpttest.OpenCPU(t), "testdata/gpt2-tiny", backend.F32)
 	for _, c := range []struct {
 		what  string
 		spoil func(*gpt.Batch)
@@ -192,7 +194,7 @@ func TestBatchMutants(t *testing.T) {
 		lives, err := liveAtRandom(t, batch, 100, func() { c.spoil(batch) })
 		for _, l := range lives {
 			if err == nil {
-				_, err = checkAlone(t, "gpt2-tiny", 40, l)
+				_, err = checkAlone(t, alone, 40, l)
 			}
 		}
 		if t.Logf("%s: %v", c.what, err); err == nil {

@@ -128,17 +128,19 @@ func (b *Batch) readAhead(f *flight) (*flight, error) {
 	values := stepInputs(nil, 0, 0, n)
 	slots := slices.Repeat([]int32{noSlot}, n)
 	for i, t := range p.single {
-		b.extend(t.Sequence, t.pos+1)
 		put(values, rows[i], 0, t.row, t.pos)
 		slots[rows[i]] = int32(t.row)
 	}
-	if err := b.refuse(p.single); err != nil {
+	if err := b.extendAll(p.single); err != nil {
 		return nil, err
 	}
 	if err := b.tell(); err != nil {
 		return nil, err
 	}
-	values = append(values[n:], slots...) // ids are there
+	if values, err = b.place(step, append(values, slots...)); err != nil {
+		return nil, err
+	}
+	values = values[n:] // ids are there
 	if err := backend.SetI32(b.m.Backend, b.inputs.Slice(-1, n, n+len(values)), values); err != nil {
 		return nil, err
 	}

@@ -91,6 +91,7 @@ func (b *Batch) extend(s *Sequence, positions int) {
 		n := b.pool.take()
 		b.enter(s, len(s.blocks), n)
 		s.blocks = append(s.blocks, n)
+		b.windowed.extend(b, s)
 	}
 }
 
@@ -105,17 +106,22 @@ func (b *Batch) give(f, s *Sequence) error {
 		b.enter(f, i, n)
 	}
 	full, rest := len(f.blocks), s.read%b.o.Block
+	b.windowed.share(b, f, s, full)
 	if rest == 0 {
 		return nil
 	}
 	b.extend(f, s.read)
-	return b.copy(s.blocks[full], f.blocks[full], rest)
+	from, to := []int{s.blocks[full]}, []int{f.blocks[full]}
+	if b.windowed.pool != nil {
+		from, to = append(from, s.near[full]), append(to, f.near[full])
+	}
+	return b.copy(from, to, rest)
 }
 
 // copies are programs that copy rows of the cache of all layers.
 type copies struct {
 	program *nn.Program
-	inputs  backend.Tensor // i32: [block] rows to read, then sequences and positions as for a step
+	inputs  backend.Tensor // i32: [block] rows to read, then sequences and positions as for a step; likewise of layers with a window
 }
 
 func (c *copies) close() {
@@ -129,7 +135,7 @@ func (c *copies) close() {
 // the whole pool.
 func (c *copies) record(b *Batch) (err error) {
 	block := b.o.Block
-	if c.program != nil || block == 1 { // of which none is ever half full
+	if c.program != nil || block == 1 || b.o.Sequences == 1 { // where none is ever half full, and where there are no forks
 		return nil
 	}
 	defer func() {
@@ -137,49 +143,39 @@ func (c *copies) record(b *Batch) (err error) {
 			c.close()
 		}
 	}()
-	if c.inputs, err = backend.New(b.m.Backend, backend.I32, 3*block); err != nil {
+	if c.inputs, err = backend.New(b.m.Backend, backend.I32, 2*3*block); err != nil {
 		return err
 	}
-	rows, at := stepTensors(c.inputs, block)
 	t := nn.NewTape(b.m.Backend)
-	for _, pool := range b.cache {
-		all := pool.Reshape(1, b.o.Blocks*block, pool.Dim(-1))
+	for i, pool := range b.cache {
+		inputs := c.inputs
+		if b.windowed.pool != nil && b.m.Window(i) > 0 {
+			inputs = c.inputs.Slice(-1, 3*block, 6*block)
+		}
+		rows, at := stepTensors(inputs, block)
+		all := pool.Reshape(1, pool.Dim(-3)*block, pool.Dim(-1))
 		t.Store(all, t.Pick(all, rows), at)
 	}
 	c.program, err = t.Record()
 	return err
 }
 
-// copy copies the first n positions of a block to another one, in every layer.
-func (b *Batch) copy(from, to, n int) error {
+// copy copies the first n positions of a block to another one, in every layer. from and to have a
+// block for all layers, or a second one for those with a window.
+func (b *Batch) copy(from, to []int, n int) error {
 	block := b.o.Block
-	values := stepInputs(make([]int, n), 0, to*block, block)
-	for i := range n {
-		values[i] = int32(from*block + i)
+	var values []int32
+	for k := range from {
+		one := stepInputs(make([]int, n), 0, to[k]*block, block)
+		for i := range n {
+			one[i] = int32(from[k]*block + i)
+		}
+		values = append(values, one...)
 	}
-	if err := backend.SetI32(b.m.Backend, b.copies.inputs, values); err != nil {
+	if err := backend.SetI32(b.m.Backend, b.copies.inputs.Slice(-1, 0, len(values)), values); err != nil {
 		return err
 	}
 	return b.copies.program.Run()
-}
-
-// Memory is what a batch has for keys and values.
-type Memory struct {
-	Block      int   // positions of a block
-	BlockBytes int64 // of a block, in all layers
-	Blocks     int   // in all
-	Used       int   // that sequences have
-	Reserved   int   // that they can come to have together
-}
-
-// Memory tells of the blocks.
-func (b *Batch) Memory() Memory {
-	return Memory{b.o.Block, b.o.blockBytes(b.m.Config), b.o.Blocks, b.pool.used(), b.demand()}
-}
-
-// blockBytes is the size of a block in all layers.
-func (o BatchOptions) blockBytes(c model.Config) int64 {
-	return int64(c.Layers) * int64(o.Cache.Bytes(o.Block*c.CacheWidth()))
 }
 
 // usable is how many blocks the backend can use at once: ops address a whole pool.

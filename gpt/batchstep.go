@@ -112,6 +112,9 @@ func (b *Batch) step(ctx context.Context, prompts bool) ([]Event, error) {
 // sequences that have drawn a token and read all others get none.
 func (b *Batch) plan(prompts bool) (p plan) {
 	budget := MaxChunk
+	if b.tail.rows > 0 {
+		budget = min(budget, tailStep)
+	}
 	var readers []*Sequence
 	for _, s := range b.live {
 		switch {
@@ -122,7 +125,7 @@ func (b *Batch) plan(prompts bool) (p plan) {
 		default:
 			p.scored = append(p.scored, len(p.single))
 			p.single = append(p.single, token{s, s.read})
-			budget = b.o.Chunk
+			budget = min(budget, b.o.Chunk)
 		}
 	}
 	slices.SortFunc(readers, func(x, y *Sequence) int { return x.turn - y.turn })
@@ -210,10 +213,7 @@ func (p *plan) size() stepSize {
 // read submits a step.
 func (b *Batch) read(p plan) (*flight, error) {
 	tokens := p.all()
-	for _, t := range tokens {
-		b.extend(t.Sequence, t.pos+1)
-	}
-	if err := b.refuse(tokens); err != nil {
+	if err := b.extendAll(tokens); err != nil {
 		return nil, err
 	}
 	size := p.size()
@@ -249,12 +249,26 @@ func (b *Batch) read(p plan) (*flight, error) {
 	return f, err
 }
 
-// tell brings the table to the device.
+// extendAll makes room for tokens.
+func (b *Batch) extendAll(tokens []token) error {
+	for _, s := range b.live {
+		b.windowed.trim(b, s)
+	}
+	for _, t := range tokens {
+		b.extend(t.Sequence, t.pos+1)
+	}
+	return b.refuse(tokens)
+}
+
+// tell brings the tables to the device.
 func (b *Batch) tell() error {
 	if !b.stale {
 		return nil
 	}
-	err := backend.SetI32(b.m.Backend, b.steps.table, b.entries)
+	err := backend.SetI32(b.m.Backend, b.table, b.entries)
+	if err == nil && b.windowed.pool != nil {
+		err = backend.SetI32(b.m.Backend, b.nearTable, b.windowed.entries)
+	}
 	b.stale = err != nil
 	return err
 }
@@ -350,6 +364,9 @@ func (b *Batch) refuse(tokens []token) error {
 		seen[place] = true
 		if users := b.pool.users[block]; users != 1 {
 			return fmt.Errorf("a token at position %d, in a block that %d sequences use: expected it to be its own", t.pos, users)
+		}
+		if !b.windowed.writable(t.Sequence, t.pos/b.o.Block) {
+			return fmt.Errorf("a token at position %d, in a block of layers with a window that is not its own", t.pos)
 		}
 	}
 	return nil

@@ -20,8 +20,9 @@ type Evaluator struct {
 	m      *model.Model
 	o      EvaluatorOptions
 	cache  model.Cache
+	tail   tail           // where caches of layers with a window stand
 	time   int            // tokens that a step reads of each text
-	inputs backend.Tensor // i32: ids, sequences and positions of a step, then the rows to be scored
+	inputs backend.Tensor // i32: ids, sequences and positions of a step, then the rows to be scored, then the step's places in those caches
 	step   *nn.Program    // reads tokens
 	head   *nn.Program    // scores rows of what step made
 	logits backend.Tensor // [1, o.Rows, vocab]
@@ -62,6 +63,23 @@ func (o EvaluatorOptions) complete(m *model.Model) (EvaluatorOptions, error) {
 	return o, nil
 }
 
+// tail is where caches of layers with a window stand. Texts that are read together are each read
+// in one step, which needs all of their keys; and an Edit may look at columns that are positions.
+func (o EvaluatorOptions) tail(m *model.Model) (t tail) {
+	if o.Texts == 1 && o.Edit == nil {
+		t = newTail(m, o.Window)
+	}
+	return t
+}
+
+// cacheBytes is the size of keys and values of so many texts of up to window tokens.
+func (o EvaluatorOptions) cacheBytes(m *model.Model, window int) int64 {
+	if o.Texts == 1 && o.Edit == nil {
+		return cacheBytes(m, window, o.Cache)
+	}
+	return int64(m.Layers) * int64(o.Cache.Bytes(o.Texts*window*m.CacheWidth()))
+}
+
 // TextsAtOnce is how many of n texts of up to window tokens to read at once: at least one,
 // at most as many as have so many tokens together, and so many that the last ones to be
 // read are about as many as the others.
@@ -82,20 +100,26 @@ func newEvaluator(m *model.Model, o EvaluatorOptions, chunk int) (_ *Evaluator, 
 	if o, err = o.complete(m); err != nil {
 		return nil, err
 	}
-	e := &Evaluator{m: m, o: o, time: min(o.Window, chunk), values: make([]float32, o.Rows*m.Vocab)}
+	e := &Evaluator{m: m, o: o, tail: o.tail(m), time: min(o.Window, chunk), values: make([]float32, o.Rows*m.Vocab)}
+	if e.tail.rows > 0 {
+		e.time = min(e.time, tailStep)
+	}
 	defer func() {
 		if err != nil {
 			e.Close()
 		}
 	}()
 	n := o.Texts * e.time
-	if e.inputs, err = backend.New(m.Backend, backend.I32, 3*n+o.Rows); err != nil {
+	if e.inputs, err = backend.New(m.Backend, backend.I32, 4*n+o.Rows); err != nil {
 		return nil, err
 	}
-	if e.cache, err = m.NewCache(o.Texts, o.Window, o.Cache); err != nil {
+	caches := func(i int) (texts, positions int) { return o.Texts, e.tail.rowsOf(m, i, o.Window) }
+	if e.cache, err = m.NewCaches(o.Cache, caches); err != nil {
 		return nil, err
 	}
 	ids, at := stepTensors(e.inputs, n)
+	at.Context = o.Window
+	e.tail.places(&at, e.inputs, n, 3*n+o.Rows)
 	rows := e.inputs.Slice(-1, 3*n, 3*n+o.Rows)
 	last := fmt.Sprintf("hidden.%d", m.Layers)
 	t := m.Tape()
@@ -126,6 +150,7 @@ func (e *Evaluator) Scores(ctx context.Context, texts [][]int, from int, visit f
 	if len(texts) > e.o.Texts {
 		return fmt.Errorf("%d texts at once: this evaluator reads up to %d", len(texts), e.o.Texts)
 	}
+	e.tail.start = 0
 	longest := 0
 	for i, ids := range texts {
 		if len(ids) > e.o.Window {
@@ -175,6 +200,14 @@ func (e *Evaluator) read(texts [][]int, start int) error {
 			}
 		}
 	}
+	if e.tail.rows > 0 { // of one text
+		if err := e.tail.reach(e.m, e.cache, start, min(e.time, len(texts[0])-start)); err != nil {
+			return err
+		}
+		if err := e.write(len(values)+e.o.Rows, e.tail.near(values[2*e.time:])); err != nil {
+			return err
+		}
+	}
 	if err := e.write(0, values); err != nil {
 		return err
 	}
@@ -216,5 +249,6 @@ func (e *Evaluator) Close() {
 	for _, p := range []*nn.Program{e.head, e.step} {
 		p.Close()
 	}
+	e.tail.close()
 	append(e.cache, e.inputs).Free()
 }

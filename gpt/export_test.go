@@ -32,6 +32,19 @@ func SetTailStep(t testing.TB, rows int) {
 // rows they have; 0: as many as others.
 func (s *Session) TailStart() (start, rows int) { return s.tail.start, s.tail.rows }
 
+// BatchWindows says whether layers with a window have a pool of their own in batches, wherever there are
+// such layers, until the test ends.
+func BatchWindows(t testing.TB, always bool) {
+	windowAlways, windowNever = always, !always
+	t.Cleanup(func() { windowAlways, windowNever = false, false })
+}
+
+// TailStart is as that of a session.
+func (b *Batch) TailStart() (start, rows int) { return b.tail.start, b.tail.rows }
+
+// TailStart is as that of a session.
+func (e *Evaluator) TailStart() (start, rows int) { return e.tail.start, e.tail.rows }
+
 // PaceByRule has no clock decide how many guesses a step takes, until the test ends.
 func PaceByRule(t testing.TB) {
 	paceByRule = true
@@ -73,6 +86,22 @@ func (b *Batch) ShiftTable() {
 	}
 	b.stale = true
 }
+
+// TrimTooMuch gives back a block of layers with a window that the next token sees.
+func (b *Batch) TrimTooMuch() {
+	for _, s := range b.live {
+		if s.read > b.windowed.window && s.gone+1 < len(s.near) {
+			read := s.read
+			s.read += b.o.Block
+			b.windowed.trim(b, s)
+			s.read = read
+			return
+		}
+	}
+}
+
+// TrimNothing keeps all blocks of layers with a window.
+func (b *Batch) TrimNothing() { b.windowed.window = 1 << 30 }
 
 // SkipCopies makes forks share a block that is not full.
 func (b *Batch) SkipCopies() {

@@ -27,7 +27,12 @@ type Use struct {
 	Evaluate *EvaluatorOptions // an Evaluator of these, in place of a Session: Context, Cache and Feeds are not used
 	Batch    *BatchOptions     // a Batch of these, in place of a Session: Context and Cache are not used, Feeds are of prompts, the first of the one that is read first
 	Forks    bool              // of a Batch: sequences are going to be forked
+	More     []Use             // that there is going to be at the same time
 	Beside   int64             // bytes that the caller is going to take for other things
+
+	// Fewer, of a Batch, returns what it would be of fewer sequences, so that it can be told how many
+	// would fit. Nil: the same but for their number.
+	Fewer func(sequences int) (BatchOptions, error)
 
 	// Compile: all of this is going to run, and soon. A device that compiles then begins
 	// with it while the weights are copied. Else it compiles what is needed when it is.
@@ -133,15 +138,7 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 	fit := func(change func(*LoadOptions, *Use)) bool {
 		o := o
 		if o.For != nil {
-			use := *o.For
-			if use.Batch != nil {
-				batch := *use.Batch
-				use.Batch = &batch
-			}
-			if use.Evaluate != nil {
-				evaluate := *use.Evaluate
-				use.Evaluate = &evaluate
-			}
+			use := o.For.clone()
 			o.For = &use
 		}
 		change(&o, o.For)
@@ -152,10 +149,16 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 		spare := free - (need.Total() - need.Cache)
 		switch {
 		case use.Batch != nil:
-			e.Sequences = max(0, int(spare/max(1, need.Cache/int64(max(1, use.Batch.Sequences)))))
+			e.Sequences = sort.Search(max(0, use.Batch.Sequences-1), func(n int) bool {
+				return !fit(func(_ *LoadOptions, u *Use) { u.fewer(n + 1) })
+			})
 		case use.Evaluate != nil:
 			size := cmp.Or(use.Evaluate.Window, paper.Context)
-			most := int(spare / max(1, need.Cache/int64(size)))
+			now, err := use.Evaluate.complete(paper)
+			if err != nil {
+				break // whoever makes it is told why
+			}
+			most := sort.Search(size, func(n int) bool { return now.cacheBytes(paper, n+1) > spare })
 			// More texts are read at once where windows are smaller.
 			if most >= leastContext && most < size && fit(func(_ *LoadOptions, u *Use) { u.Evaluate.Window = most }) {
 				e.Context = most
@@ -190,8 +193,10 @@ func bitsOf(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen()
 func (o LoadOptions) demand(p checkpoint.Plan) (d Demand, paper *model.Model) {
 	paper, d.Weights = p.Paper(o.DType)
 	if o.For != nil {
-		d.Cache, d.Workspace = use(paper, *o.For)
-		d.Beside = o.For.Beside
+		for _, u := range append([]Use{*o.For}, o.For.More...) {
+			cache, workspace := use(paper, u)
+			d.Cache, d.Workspace, d.Beside = d.Cache+cache, d.Workspace+workspace, d.Beside+u.Beside
+		}
 	}
 	return d, paper
 }
@@ -214,6 +219,38 @@ func (u *Use) setCache(d backend.DType) {
 	if u.Evaluate != nil {
 		u.Evaluate.Cache = d
 	}
+	for i := range u.More {
+		u.More[i].setCache(d)
+	}
+}
+
+// fewer makes u one of a batch of so many sequences.
+func (u *Use) fewer(sequences int) {
+	if u.Fewer != nil {
+		if o, err := u.Fewer(sequences); err == nil { // as for those that there were
+			*u.Batch = o
+		}
+		return
+	}
+	u.Batch.Blocks = u.Batch.Blocks * sequences / u.Batch.Sequences
+	u.Batch.Sequences = sequences
+}
+
+// clone is a copy of u that shares nothing with it.
+func (u Use) clone() Use {
+	if u.Batch != nil {
+		batch := *u.Batch
+		u.Batch = &batch
+	}
+	if u.Evaluate != nil {
+		evaluate := *u.Evaluate
+		u.Evaluate = &evaluate
+	}
+	u.More = slices.Clone(u.More)
+	for i, x := range u.More {
+		u.More[i] = x.clone()
+	}
+	return u
 }
 
 // use is the memory, beside the weights, of a session, an evaluator or a batch: what they

@@ -84,6 +84,15 @@ func TestScaled(t *testing.T) {
 	for _, factor := range []float64{1, 0, -2, math.NaN(), math.Inf(1), 1e30} {
 		refused("mistral", "yarn", factor, "expected more than 1, and at most")
 	}
+	for factor, context := range map[float64]int{1.15: 46, 1.1: 44, 2.3: 92, 2.49: 99, 26214.4: 1 << 20} { // of 40
+		if s, err := gpttest.OpenCheckpoint(t, "testdata/mistral").Config.Scaled("linear", factor); err != nil || s.Context != context {
+			t.Errorf("%v times 40 are %d positions, expected %d; %v", factor, s.Context, context, err)
+		}
+	}
+	long := model.Config{Family: "llama", Layers: 1, Heads: 1, Width: 8, Context: 100, Vocab: 10, Epsilon: 1e-5}
+	if s, err := long.Complete().Scaled("yarn", 1.15); err != nil || s.Context != 115 {
+		t.Errorf("1.15 times 100 are %d positions, %v", s.Context, err)
+	}
 	for _, reference := range []string{"mistral", "neox", "gemma2", "qwen3", "smollm3"} {
 		c := gpttest.OpenCheckpoint(t, filepath.Join("testdata", reference)).Config
 		if s, err := c.Scaled("yarn", 1.5); err != nil || s.Context != c.Context*3/2 {

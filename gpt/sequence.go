@@ -17,6 +17,8 @@ type Sequence struct {
 	start   int   // the place in history of those after head
 	read    int   // how many tokens of the context have keys and values
 	blocks  []int // that these are in
+	near    []int // likewise, of layers with a window, where these have others
+	gone    int   // how many of near, the first ones, it no longer has
 
 	most   int       // blocks that it can come to have
 	slides bool      // its context can become full
@@ -102,6 +104,7 @@ func (s *Sequence) End() {
 		for i, n := range heir.blocks {
 			b.enter(heir, i, n)
 		}
+		b.windowed.pass(b, heir, s)
 	} else {
 		for _, n := range s.blocks {
 			b.pool.release(n)
@@ -110,6 +113,7 @@ func (s *Sequence) End() {
 	for i := range s.blocks {
 		b.enter(s, i, noBlock)
 	}
+	b.windowed.clear(b, s, heir == nil)
 	s.blocks, s.of = nil, nil
 	b.free = append(b.free, s.row)
 }
@@ -140,5 +144,7 @@ func (s *Sequence) slide() {
 		b.pool.release(n)
 		b.enter(s, i, noBlock)
 	}
+	b.windowed.clear(b, s, true)
+	b.tail.start = 0
 	s.read, s.blocks, s.slid, s.turn = 0, nil, true, b.nextTurn()
 }

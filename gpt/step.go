@@ -15,14 +15,15 @@ import (
 
 // steps are the recorded passes over one cache.
 type steps struct {
-	m      *model.Model
-	cache  model.Cache
-	table  backend.Tensor // as in nn.Places
-	size   int            // positions that a sequence can have
-	inputs backend.Tensor // i32, of a step: ids, sequences, positions, the rows to score, the slots that these are drawn for
-	edit   nn.Edit
-	tail   tail   // where caches of layers with a window stand
-	draws  *draws // where steps draw tokens; nil until one does
+	m         *model.Model
+	cache     model.Cache
+	table     backend.Tensor // as in nn.Places, as is the next one
+	nearTable backend.Tensor
+	size      int            // positions that a sequence can have
+	inputs    backend.Tensor // i32, of a step: ids, sequences, positions, the rows to score, the slots that these are drawn for
+	edit      nn.Edit
+	tail      tail   // where caches of layers with a window stand
+	draws     *draws // where steps draw tokens; nil until one does
 
 	recorded []*step // the latest used first
 	last     *step   // that ran last, or nil
@@ -87,7 +88,7 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 	})
 	n := size.tokens()
 	ids, at := stepTensors(s.inputs, n)
-	at.Table, at.Single, at.Context = s.table, size.single, s.size
+	at.Table, at.NearTable, at.Single, at.Context = s.table, s.nearTable, size.single, s.size
 	s.tail.places(&at, s.inputs, n, size.inputs())
 	x := s.m.Forward(t, ids, at, s.cache) // [1, tokens, width]
 	if size.picks() {
@@ -118,16 +119,9 @@ func (s *steps) get(size stepSize, watch []string, most int) (*step, error) {
 
 // run runs a step over its inputs.
 func (s *steps) run(p *step, inputs []int32) error {
-	if n := p.size.tokens(); s.tail.rows > 0 { // of one sequence, at consecutive positions
-		known := 0
-		for known < n && inputs[n+known] != padding {
-			known++
-		}
-		positions := inputs[2*n : 3*n]
-		if err := s.tail.reach(s.m, s.cache, int(positions[0]), known); err != nil {
-			return err
-		}
-		inputs = append(inputs, s.tail.near(positions)...)
+	inputs, err := s.place(p, inputs)
+	if err != nil {
+		return err
 	}
 	if err := backend.SetI32(s.m.Backend, s.inputs.Slice(-1, 0, len(inputs)), inputs); err != nil {
 		return err
@@ -137,6 +131,23 @@ func (s *steps) run(p *step, inputs []int32) error {
 	}
 	s.last = p
 	return nil
+}
+
+// place makes room for the tokens of a step where caches have the latest positions alone, and
+// adds the places of these to its inputs. They are of one sequence, at consecutive positions.
+func (s *steps) place(p *step, inputs []int32) ([]int32, error) {
+	if s.tail.rows == 0 {
+		return inputs, nil
+	}
+	n, known := p.size.tokens(), 0
+	for known < n && inputs[n+known] != padding {
+		known++
+	}
+	positions := inputs[2*n : 3*n]
+	if err := s.tail.reach(s.m, s.cache, int(positions[0]), known); err != nil {
+		return nil, err
+	}
+	return append(inputs, s.tail.near(positions)...), nil
 }
 
 // forget closes the steps that were used longest ago, until the others take at most so
@@ -173,7 +184,7 @@ func (s *steps) close() {
 	}
 	s.recorded, s.last = nil, nil
 	s.tail.close()
-	append(s.cache, s.inputs, s.table).Free()
+	append(s.cache, s.inputs, s.table, s.nearTable).Free()
 	s.draws.free()
 }
 

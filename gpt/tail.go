@@ -28,9 +28,7 @@ type tail struct {
 // window's rows, and another one may have moved them; so there are rows for a window and two
 // steps: between moves a text can be taken back by as many tokens as a step has.
 func newTail(m *model.Model, size int) (t tail) {
-	for i := range m.Layers {
-		t.window = max(t.window, m.Window(i))
-	}
+	t.window = widest(m)
 	if rows := t.window - 1 + 2*tailStep; t.window > 0 && rows < size {
 		t.rows = rows
 	}

@@ -145,11 +145,9 @@ func (t *Tally) rest(c model.Config) {
 	}
 }
 
-// bytesAs is how many bytes n weights take in memory as dtype d, in rows of so many
-// inputs. Rows that blocks do not divide are kept as f16.
+// bytesAs is how many bytes n weights take in memory as dtype d, or as what stands for it in
+// rows of so many inputs.
 func bytesAs(d backend.DType, n int64, inputs int) int64 {
-	if inputs%d.BlockLen() != 0 {
-		d = backend.F16
-	}
+	d = d.Fitting(inputs)
 	return n / int64(d.BlockLen()) * int64(d.BlockBytes())
 }

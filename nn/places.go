@@ -18,6 +18,10 @@ type Places struct {
 	// positions alone, so that row 0 is not position 0. Absent: they have all positions.
 	Near Tensor
 
+	// NearTable is Table for the caches of layers with a window, where these are pools of their own,
+	// in which a sequence has the blocks of its latest positions alone. Absent: Table is theirs too.
+	NearTable Tensor
+
 	// Single is how many tokens, the first ones, are each of any sequence at any position.
 	// The others of a row of ids are of one sequence, at consecutive positions, with padding
 	// at most behind them. If it is not 0 or all of a row, there is one row.
@@ -32,6 +36,9 @@ type Places struct {
 func (p Places) Within(window int) Places {
 	if window > 0 && !p.Near.Absent() {
 		p.At = p.Near
+	}
+	if window > 0 && !p.NearTable.Absent() {
+		p.Table = p.NearTable
 	}
 	return p
 }

@@ -16,6 +16,9 @@ import (
 var programs string
 
 func TestMain(m *testing.M) {
+	if bytes := os.Getenv(freeBytes); bytes != "" {
+		os.Exit(shortOfMemory(bytes))
+	}
 	os.Exit(commandtest.Main(m, func(folder string) error {
 		programs = folder
 		var errs []error

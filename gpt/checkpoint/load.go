@@ -68,14 +68,7 @@ func (o LoadOptions) kept(c model.Config, w model.Weight, stored backend.DType) 
 	if !w.Matrix() || w.Make != nil || o.Train && !o.tunes() {
 		return backend.F32
 	}
-	d := cmp.Or(o.DType, stored)
-	switch {
-	case !d.Quantized():
-		return d
-	case w.NeverInBlocks():
-		return backend.F32
-	}
-	return w.Kept(d, c)
+	return w.Kept(cmp.Or(o.DType, stored), c)
 }
 
 // Load reads the weights into the memory of b. Where b can compute on memory of

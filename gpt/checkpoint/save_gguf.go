@@ -46,10 +46,7 @@ func ggufDType(c model.Config, w model.Weight, stored, d backend.DType) backend.
 	if !w.Matrix() || w.NeverInBlocks() {
 		return backend.F32
 	}
-	if d = cmp.Or(d, stored); d.Quantized() {
-		return w.Kept(d, c)
-	}
-	return d
+	return w.Kept(cmp.Or(d, stored), c)
 }
 
 // metadata are the entries of a GGUF file for a model of shape config, whose

@@ -32,7 +32,7 @@ func (c Config) Scaled(scaling string, factor float64) (Config, error) {
 		return c, setting.Errorf("{rope-scaling=%s}: the model's files have a scaling of positions, %s, for its context of %d: leave it out", scaling, has, c.Context)
 	}
 	r.Scaling, r.Factor, r.Original = scaling, factor, c.Context
-	c.Context = int(factor * float64(c.Context))
+	c.Context = int(factor * float64(c.Context) * (1 + 1e-12)) // 1.15 times 100 are 115, which a float64 is not
 	c = c.Complete()
 	return c, c.Validate()
 }

@@ -204,8 +204,8 @@ func TestUnsupported(t *testing.T) {
 		dtype backend.DType
 		want  string
 	}{
-		{backend.F16, "tiny on played:0: not supported: op 0 (linear): played does not support linear for dst f32[64], x f32[16], w f16[64 16]"},
-		{backend.Q8_0, "tiny on played:0: not supported: rows of 16 and 64 numbers are not whole blocks of q8_0, which have 32"},
+		{backend.F16, "tiny on played:0: not supported: op 0 (linear): played does not support linear for dst f32[48], x f32[16], w f16[48 16]"},
+		{backend.Q8_0, "tiny on played:0: not supported: op 0 (linear): played does not support linear for dst f32[48], x f32[16], w f16[48 16]"}, // rows of 16 are no whole blocks
 	} {
 		o := quiet(1)
 		o.DType = test.dtype

@@ -166,9 +166,9 @@ func end(all []*gpt.Sequence) {
 
 // batched describes the memory of a test's sequences.
 func batched(t Test, m gpt.Memory) result.Batched {
-	each := int64(m.Reserved / t.Sequences)
+	each := m.Reserved / t.Sequences
 	return result.Batched{
 		NSequences: t.Sequences, KVBlock: m.Block, KVBlocks: m.Reserved,
-		KVSequenceBytes: each * m.BlockBytes, KVPoolBytes: int64(m.Blocks) * m.BlockBytes,
+		KVSequenceBytes: m.SequenceBytes(each), KVPoolBytes: m.Bytes(),
 	}
 }

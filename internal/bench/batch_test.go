@@ -9,6 +9,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt"
+	"caldera/gpt/model"
 	"caldera/internal/bench/peer"
 	"caldera/internal/bench/result"
 	"caldera/internal/commandtest"
@@ -35,7 +36,7 @@ func TestMeasureBatch(t *testing.T) {
 	three := result.Batched{NSequences: 3, KVBlock: 32, KVBlocks: 3, KVSequenceBytes: 32 * 128, KVPoolBytes: 3 * 32 * 128}
 	for i, want := range []result.Batched{alone, three, three, three, {}} {
 		r := results[i]
-		if r.Test() != tests[i] || len(r.SamplesNS) != 2 || r.AvgShare <= 0 || r.FLOP != Count(tiny.Complete(), tests[i], backend.F32, backend.F16).FLOP() {
+		if r.Test() != tests[i] || len(r.SamplesNS) != 2 || r.AvgShare <= 0 || r.FLOP != Count(onPaper(nil, tiny, backend.F32), tests[i], backend.F16).FLOP() {
 			t.Errorf("%v: %+v", tests[i], r)
 		}
 		if got := r.AvgSequenceTS * float64(r.NSequences); i < 4 && (got < 0.999*r.AvgTS || got > 1.001*r.AvgTS) {
@@ -57,7 +58,7 @@ func TestMeasureBatch(t *testing.T) {
 func TestBatchRun(t *testing.T) {
 	d := openCPU(t)
 	tests := []Test{{Prompt: 9, Sequences: 3}, {Gen: 6, Sequences: 3}, {Gen: 6, Depth: 9, Sequences: 3}, {Gen: 6, Depth: 9, Sequences: 1}}
-	use := use(tiny, tests, backend.F32)
+	use := use(tests, backend.F32)
 	m, err := d.load(t.Context(), d.b, Random("tiny", tiny), quiet(1), use)
 	if err != nil {
 		t.Fatal(err)
@@ -138,11 +139,42 @@ func TestBatchMemory(t *testing.T) {
 	if need.Cache != 8*each || measure(1, one).Need.Cache != each {
 		t.Errorf("%+v: expected keys and values of 8 × %d bytes", need, each)
 	}
-	if n := measure(1, many, one).Need; n.Cache != 8*each || n.Beside != need.Beside+each {
-		t.Errorf("%+v: expected %d bytes more beside than %+v", n, each, need)
+	if n := measure(1, many, one).Need; n.Cache != 9*each || n.Beside != need.Beside {
+		t.Errorf("%+v: expected %d bytes of keys and values more than %+v", n, each, need)
+	}
+	if n := measure(1, many, one, Test{Gen: 1024}).Need; n.Cache != 10*each || n.Beside != need.Beside {
+		t.Errorf("%+v, of sequences together and alone: expected %d bytes more than %+v", n, 2*each, need)
 	}
 	if e := measure(need.Total()-1, many); e.Sequences != 7 || !strings.Contains(e.Error(), "it would fit with 7 sequences at once") {
 		t.Errorf("a byte too little: %+v", e)
+	}
+}
+
+// TestBatchWindows tells of layers with a window the memory that they have, and refuses by it.
+func TestBatchWindows(t *testing.T) {
+	c := model.Config{Family: "gemma3_text", Layers: 3, Heads: 2, KVHeads: 1, HeadSize: 16, Width: 32, Inner: 64, Context: 4096, Vocab: 50, TieEmbeddings: true,
+		Settings: &model.DecoderSettings{Activation: backend.GELUTanh, Rope: model.Rope{Theta: 1e6}, Window: 100, Period: 3}} // two of three layers
+	const row = 2 * 16 * 4
+	all := map[int]int64{8: 64 * row * (8*64 + 2*(8*4+8)), 1: row * (4096 + 2*1123)} // (100-1)/64 + 3 blocks of each, and 8 for a prompt
+	each := map[int]int64{8: 64 * row * (64 + 2*4), 1: all[1]}
+	p := &played{hostRun: 1000, submit: 20000, dispatch: 3000, read: 5000, flops: 1e9, bandwidth: 1e10, total: 1 << 40}
+	d := playedDevice(p)
+	for _, n := range []int{8, 1} {
+		test := Test{Gen: 1, Depth: 4095, Sequences: n}
+		results, err := d.Measure(t.Context(), Random("windows", c), []Test{test}, quiet(1))
+		if err != nil || len(results) != 1 {
+			t.Fatalf("%d results, %v", len(results), err)
+		}
+		if r := results[0]; r.KVSequenceBytes != each[n] || r.KVPoolBytes != all[n] || reread(r) != nil {
+			t.Errorf("%d sequences have %d bytes each, of %d; expected %d of %d; %v", n, r.KVSequenceBytes, r.KVPoolBytes, each[n], all[n], reread(r))
+		}
+		p.free, p.most = 1, 0
+		_, err = d.Measure(t.Context(), Random("windows", c), []Test{test}, quiet(1))
+		var e *gpt.MemoryError
+		if !errors.As(err, &e) || e.Need.Cache != all[n] {
+			t.Errorf("%d sequences: %v, expected %d bytes of keys and values", n, err, all[n])
+		}
+		p.free = 0
 	}
 }
 

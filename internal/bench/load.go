@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"caldera/backend"
 	"caldera/gpt"
@@ -15,27 +14,30 @@ import (
 
 // use describes the use of a model that runs the tests: a context of as many
 // tokens as the longest has, as llama-bench takes it. All of what a model can see
-// would fill a device, where that is a hundred thousand tokens.
-func use(c model.Config, tests []Test, cache backend.DType) gpt.Use {
-	u := gpt.Use{Cache: cache}
-	sessions := false
+// would fill a device, where that is a hundred thousand tokens. It is that of batches, if
+// there are any, and More are the others.
+func use(tests []Test, cache backend.DType) gpt.Use {
+	alone := gpt.Use{Cache: cache}
 	for _, t := range tests {
-		sessions = sessions || t.Sequences == 0
-		u.Context = max(u.Context, t.Positions())
-		u.Feeds = append(u.Feeds, t.Depth, t.Prompt, min(1, t.Gen))
-	}
-	most := cmp.Or(cache, backend.F32) // whichever it will be
-	caches := func(n int) int64 { return int64(n) * int64(c.Layers) * int64(most.Bytes(u.Context*c.CacheWidth())) }
-	for i, o := range batchOptions(tests, cache) {
-		if i == 0 {
-			u.Batch = &o
-		} else {
-			u.Beside += caches(o.Sequences)
+		if alone.Context = max(alone.Context, t.Positions()); t.Sequences == 0 {
+			alone.Feeds = append(alone.Feeds, t.Depth, t.Prompt, min(1, t.Gen))
 		}
 	}
-	if u.Batch != nil && sessions {
-		u.Beside += caches(1)
+	var all []gpt.Use
+	for _, o := range batchOptions(tests, cache) {
+		u := gpt.Use{Context: alone.Context, Cache: cache, Batch: &o}
+		for _, t := range tests {
+			if t.Sequences > 0 && (t.Sequences == 1) == (o.Sequences == 1) {
+				u.Feeds = append(u.Feeds, cmp.Or(t.Prompt, t.Depth, 1))
+			}
+		}
+		all = append(all, u)
 	}
+	if len(alone.Feeds) > 0 {
+		all = append(all, alone)
+	}
+	u := all[0]
+	u.More = all[1:]
 	return u
 }
 
@@ -47,23 +49,20 @@ func (d *Device) load(ctx context.Context, b backend.Backend, model Model, o Opt
 	if err != nil {
 		return nil, advice(err, use.Evaluate != nil, true)
 	}
-	if kept := m.DType(); o.DType != backend.None && kept != o.DType && !isMixture(o.DType) {
-		return nil, errors.Join(fmt.Errorf("%w: matrices were asked for as %v and kept as %v", result.ErrUnsupported, o.DType, kept), m.Close())
-	}
 	if o.Loaded != nil {
 		o.Loaded(m)
 	}
 	return m, nil
 }
 
-// dtypes names the type of the matrices in blocks, and how what they are multiplied with is
+// dtypes names the type of the matrices, and how what they are multiplied with is
 // rounded, if that is not as the device does by itself: "q8_0*q8_a", "f16*f16" or, where it would
-// round, "f16*f32". The matrix of tokens may have another
-// type, where its rows are not whole blocks of a quantised one. A mixture that was asked for goes by its own name.
+// round, "f16*f32". It is the type that was asked for, or else that of the blocks' matrices: single
+// matrices may have others ([model.Weight.Kept]), as they have where llama.cpp is asked for that type.
 func dtypes(m *model.Model, asked backend.DType) string {
 	w, rounding := m.DType(), m.Rounding()
 	name := w.String()
-	if isMixture(asked) {
+	if asked != backend.None {
 		name = asked.String()
 	}
 	if m.RoundsNothing() {
@@ -73,11 +72,6 @@ func dtypes(m *model.Model, asked backend.DType) string {
 		return name
 	}
 	return name + "*" + rounding.String()
-}
-
-func isMixture(d backend.DType) bool {
-	most, _ := d.Mixture()
-	return most != d
 }
 
 // advice removes remedies from the error of a model that does not fit: a smaller
@@ -96,10 +90,10 @@ func advice(err error, context, cache bool) error {
 }
 
 // lacks reports, before anything is loaded, that a device has no product with
-// matrices of a type, or no attention over keys and values of one.
+// matrices of a type, or of those that stand for it where rows are not whole blocks, or no
+// attention over keys and values of one.
 func (d *Device) lacks(c model.Config, dtype, cache backend.DType) error {
 	kv, heads := c.CacheWidth()/2, c.Heads*c.HeadSize
-	row := backend.Of(paper{1}, backend.F32, 0, 1, c.Width)
 	at := backend.Of(paper{2}, backend.I32, 0, 2, 1)
 	keys := backend.Of(paper{3}, cmp.Or(cache, backend.F32), 0, 1, c.Context, 2*kv)
 	ops := []backend.Op{
@@ -107,18 +101,22 @@ func (d *Device) lacks(c model.Config, dtype, cache backend.DType) error {
 		&backend.Attention{Dst: backend.Of(paper{}, backend.F32, 0, 1, heads), Q: backend.Of(paper{7}, backend.F32, 0, 1, heads), At: at, Heads: c.Heads, Scale: 1,
 			K: keys.Slice(-1, 0, kv), V: keys.Slice(-1, kv, 2*kv)},
 	}
-	if isMixture(dtype) { // rows that are no whole blocks have another type
-		most, _ := dtype.Mixture()
-		dtype = most.Fitting(c.Width)
-	} else if dtype != backend.None {
-		if n := dtype.BlockLen(); c.Width%n != 0 || c.Inner%n != 0 {
-			return fmt.Errorf("%w: rows of %d and %d numbers are not whole blocks of %v, which have %d", result.ErrUnsupported, c.Width, c.Inner, dtype, n)
-		}
-	}
 	if dtype != backend.None {
-		ops = slices.Insert(ops, 0, backend.Op(&backend.Linear{
-			Dst: backend.Of(paper{5}, backend.F32, 0, 1, c.Inner), X: row, W: backend.Of(paper{6}, dtype, 0, c.Inner, c.Width),
-		}))
+		var products []backend.Op
+		known := map[[3]int]bool{} // dtypes and shapes
+		for _, w := range onPaper(d.b.Backend, c, dtype).Weights() {
+			if !w.Matrix() || w.Make != nil || !w.Multiplies() && w.Role != model.Unembedding {
+				continue
+			}
+			d, in, out := w.Tensor.DType, w.Inputs(), w.Shape[len(w.Shape)-2]
+			if x := [3]int{int(d), in, out}; !known[x] {
+				known[x] = true
+				products = append(products, &backend.Linear{
+					Dst: backend.Of(paper{5}, backend.F32, 0, 1, out), X: backend.Of(paper{1}, backend.F32, 0, 1, in), W: backend.Of(paper{6}, d, 0, out, in),
+				})
+			}
+		}
+		ops = append(products, ops...)
 	}
 	if _, err := backend.Prepare(d.b.Backend, ops...); err != nil {
 		return fmt.Errorf("%w: %w", result.ErrUnsupported, err)

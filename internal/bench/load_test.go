@@ -61,7 +61,7 @@ func TestTooLittleMemory(t *testing.T) {
 	if e.Need.Cache != need.Cache || e.Context != 512 || !strings.Contains(e.Error(), "it would fit with a context of ") {
 		t.Errorf("perplexity, which can be told: %+v", e)
 	}
-	if u := use(config, []Test{{Prompt: 512}, {Gen: 128, Depth: 500}}, backend.F16); u.Context != 628 {
+	if u := use([]Test{{Prompt: 512}, {Gen: 128, Depth: 500}}, backend.F16); u.Context != 628 {
 		t.Errorf("a context of %d tokens for 512, and for 128 behind 500", u.Context)
 	}
 	p.free = 0 // unknown

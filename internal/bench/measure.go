@@ -65,7 +65,7 @@ func (d *Device) Measure(ctx context.Context, model Model, tests []Test, o Optio
 	forgetPeakRSS()
 	r.p.step("loading")
 	start := d.now()
-	use := use(model.Config, tests, o.Cache)
+	use := use(tests, o.Cache)
 	if slices.ContainsFunc(tests, func(t Test) bool { return t.Gen > 0 }) {
 		use.Beside += int64(backend.F32.Bytes(d.sizes.read[0] * d.sizes.read[1])) // the yardstick's
 	}
@@ -179,7 +179,7 @@ func (r *runner) all(ctx context.Context, tests []Test) error {
 
 // warm runs a test once, which makes its programs.
 func (r *runner) warm(ctx context.Context, test Test) error {
-	work := Count(r.m.Config, test, r.m.DType(), r.o.Cache)
+	work := Count(r.m, test, r.o.Cache)
 	t := &running{test: test, ids: randomIDs(test, r.m.Vocab), each: prompts(test, r.m.Vocab), need: work.Bytes()}
 	if test.Prompt > 0 {
 		t.need = work.Products + work.Head

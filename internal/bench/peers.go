@@ -92,7 +92,7 @@ func (r *peerTests) run(ctx context.Context) (err error) {
 		return err
 	}
 	p.step("loading")
-	use := use(r.model.Config, r.tests, backend.None)
+	use := use(r.tests, backend.None)
 	m, err := gpt.Load(ctx, r.d.b, path, gpt.LoadOptions{For: &use})
 	if err != nil {
 		return advice(err, false, false)

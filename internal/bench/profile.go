@@ -43,7 +43,7 @@ func (d *Device) Profile(ctx context.Context, model Model, tests []Test, o Optio
 	b := backend.WithProfiler(d.b)
 	bar := progress{o.Progress, 0, 1 + 2*len(tests)}
 	bar.step("loading")
-	use := use(model.Config, tests, o.Cache)
+	use := use(tests, o.Cache)
 	m, err := d.load(ctx, b, model, o, use)
 	if err != nil {
 		return p, err

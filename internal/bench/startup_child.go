@@ -70,7 +70,7 @@ func startupChild(in io.Reader, out io.Writer) (err error) {
 	}
 	defer m.Close()
 	report.LoadNS = lap()
-	report.Parameters, report.DType = int64(m.Parameters()), m.DType().String()
+	report.Parameters, report.DType = int64(m.Parameters()), dtypes(m, job.DType)
 	if err := feed(m, job.Prompt); err != nil {
 		return err
 	}

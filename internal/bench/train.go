@@ -286,7 +286,7 @@ func trainFLOP(c model.Config, t Training) float64 {
 // trainWork is the forward arithmetic of a batch; as for prompts all pairs of
 // tokens count.
 func trainWork(c model.Config, batch, time int) (products, attention float64) {
-	w := Count(c, Test{Prompt: time}, backend.F32, backend.F32)
+	w := Count(onPaper(nil, c, backend.F32), Test{Prompt: time}, backend.F32)
 	b := float64(batch)
 	return b * (w.Products + float64(time)*w.Head), b * w.Attention
 }

@@ -119,7 +119,7 @@ func (d *Device) opsOf(ctx context.Context, t backend.Tuner, model Model, o Tune
 	if o.Sequences > 0 {
 		tests = append(tests, Test{Prompt: o.Prompt, Gen: 1})
 	}
-	m, err := d.load(ctx, d.b, model, o.Options, use(model.Config, tests, backend.F32))
+	m, err := d.load(ctx, d.b, model, o.Options, use(tests, backend.F32))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -65,7 +65,7 @@ func TestCount(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := Count(shape(t, "gpt2"), test.test, test.dtype, backend.F32)
+			got := Count(onPaper(nil, shape(t, "gpt2"), test.dtype), test.test, backend.F32)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("want -, got +\n%s", diff)
 			}
@@ -74,11 +74,12 @@ func TestCount(t *testing.T) {
 }
 
 func TestCountTotals(t *testing.T) {
-	w := Count(shape(t, "gpt2"), Test{Prompt: 512}, backend.F32, backend.F32)
+	gpt2 := onPaper(nil, shape(t, "gpt2"), backend.F32)
+	w := Count(gpt2, Test{Prompt: 512}, backend.F32)
 	if got := w.FLOP() - w.Head; math.Abs(got-96.6e9) > 0.1e9 {
 		t.Errorf("pp512 of GPT-2 124M without the head: got %.1f GFLOP, want 96.6", got/1e9)
 	}
-	w = Count(shape(t, "gpt2"), Test{Gen: 128}, backend.F32, backend.F32)
+	w = Count(gpt2, Test{Gen: 128}, backend.F32)
 	if got := w.Weights / 128; got != 494_128_128 {
 		t.Errorf("matrices read a token: got %.0f bytes, want 494,128,128", got)
 	}
@@ -92,18 +93,18 @@ func TestCountTotals(t *testing.T) {
 func TestWorkOfOps(t *testing.T) {
 	c := model.Config{Family: "gpt2", Layers: 2, Heads: 4, Width: 256, Inner: 1024, Context: 64, Vocab: 3000, Epsilon: 1e-5, TieEmbeddings: true}.Complete()
 	for _, d := range []backend.DType{backend.F32, backend.F16, backend.Q8_0} {
-		o := quiet(1)
+		m, o := onPaper(nil, c, d), quiet(1)
 		o.DType = d
 		p, err := openCPU(t).Profile(t.Context(), Random("small", c), []Test{{Prompt: 32}, {Gen: 1, Depth: 32}, {Gen: 1, Depth: 32, Sequences: 4}}, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		// Each of 32 tokens sees those up to it, where Count has all of them.
-		prompt, w := trace.Summarise(p.Parts[0].Passes...).Total, Count(c, Test{Prompt: 32}, d, backend.F32)
+		prompt, w := trace.Summarise(p.Parts[0].Passes...).Total, Count(m, Test{Prompt: 32}, backend.F32)
 		if want := w.FLOP() - w.Attention*(1-33./64); float64(prompt.FLOP) != want {
 			t.Errorf("%v: the ops of a prompt have %d FLOP, want %.0f", d, prompt.FLOP, want)
 		}
-		step, w := trace.Summarise(p.Parts[1].Passes...).Total, Count(c, Test{Gen: 1, Depth: 32}, d, backend.F32)
+		step, w := trace.Summarise(p.Parts[1].Passes...).Total, Count(m, Test{Gen: 1, Depth: 32}, backend.F32)
 		if float64(step.FLOP) != w.FLOP() {
 			t.Errorf("%v: the ops of a step have %d FLOP, want %.0f", d, step.FLOP, w.FLOP())
 		}
@@ -115,7 +116,7 @@ func TestWorkOfOps(t *testing.T) {
 			t.Fatalf("%d steps of a batch, expected 1", len(s))
 		}
 		// A block of 64 positions counts whole, where a sequence has 33.
-		steps, w := trace.Summarise(p.Parts[2].Passes...).Total, Count(c, Test{Gen: 1, Depth: 32, Sequences: 4}, d, backend.F32)
+		steps, w := trace.Summarise(p.Parts[2].Passes...).Total, Count(m, Test{Gen: 1, Depth: 32, Sequences: 4}, backend.F32)
 		if want := w.FLOP() + w.Attention*(64./33-1); math.Abs(float64(steps.FLOP)/want-1) > 1e-9 {
 			t.Errorf("%v: the ops of a step of four sequences have %d FLOP, want %.0f", d, steps.FLOP, want)
 		}

@@ -115,7 +115,7 @@ func (d *Device) newBandwidth(rows, cols int) (*yardstick, error) {
 // model's own weights, through the backend's Linear, but without biases. They read
 // numbers as those of the model do: rounded to the precision of f16, or in blocks.
 func (d *Device) newProducts(m *model.Model, n int) (*yardstick, error) {
-	w := Count(m.Config, Test{Prompt: n}, m.DType(), backend.F32)
+	w := Count(m, Test{Prompt: n}, backend.F32)
 	y := &yardstick{name: "matrix products", unit: UnitFLOPs, work: w.Products + w.Head, now: d.now}
 	products := append(productsOf(m, n), product{w: model.Head(m).W, rows: 1})
 	for i := range products {

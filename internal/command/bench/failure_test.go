@@ -151,6 +151,51 @@ func TestCacheType(t *testing.T) {
 	}
 }
 
+// TestLongerPerplexity reads windows longer than the context of training where a flag scales positions, and
+// measures types of which rows are no whole blocks.
+func TestLongerPerplexity(t *testing.T) {
+	dir, text := gpttest.ChatModel(t, gpttest.ChatML), "../../../internal/bench/testdata/sense.txt"
+	path := filepath.Join(t.TempDir(), "out.json")
+	args := []string{"perplexity", "--backend=cpu", "-m", dir, "-f", text, "--windows=1", "-o", "json", "--output", path}
+	_, stderr, code := command(t, append(args, "-c", "600", "--dtype=f32,q6_k")...) // rows of 64 and 96
+	if code != 0 || !strings.Contains(stderr, "q6_k: 14 of 14 matrices have another type, for their rows are not whole blocks\n") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	var results []struct {
+		Model string `json:"model_type"`
+		DType string
+		Nats  float64
+	}
+	read := func() {
+		t.Helper()
+		data, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(data, &results)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if read(); len(results) != 2 || results[1].DType != "q6_k" || results[0].Nats == results[1].Nats {
+		t.Errorf("%+v", results)
+	}
+	plain := results[0].Nats
+	if _, stderr, code := command(t, append(args, "-c", "600", "--dtype=f32", "--rope-scaling=linear", "--rope-scale=2")...); code != 0 {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+	if read(); len(results) != 1 || results[0].Model != filepath.Base(dir)+"+linear2" || results[0].Nats == plain {
+		t.Errorf("%+v", results)
+	}
+	for flag, want := range map[string]string{
+		"--rope-scaling=yarn": "--rope-scaling=yarn without --rope-scale", "--rope-scale=2": "--rope-scale=2 without --rope-scaling",
+		"--rope-scaling=linear --rope-scale=17": "--rope-scale=17: expected more than 1, and at most 16",
+	} {
+		if _, stderr, code := command(t, append(args, strings.Fields(flag)...)...); code != 2 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d: %s", flag, code, stderr)
+		}
+	}
+}
+
 // TestAgree runs one measurement twice, and changes one of the files.
 func TestAgree(t *testing.T) {
 	dir := t.TempDir()

@@ -59,6 +59,25 @@ func (f *hardwareFlags) run(ctx context.Context, o *outputFlags, r repetitions, 
 	return o.report(func() ([]result.Record, error) { return j.run(ctx, measure) })
 }
 
+// fallback tells how many matrices have another type than was asked for, because their rows are not whole blocks of it.
+// It is empty where there are none.
+func fallback(m *model.Model, asked backend.DType) string {
+	all, others := 0, 0
+	for _, w := range m.Learned() {
+		if !w.Multiplies() || w.NeverInBlocks() {
+			continue
+		}
+		most, better := asked.Mixture()
+		if all++; w.Tensor.DType != most && w.Tensor.DType != better {
+			others++
+		}
+	}
+	if asked == backend.None || others == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%v: %d of %d matrices have another type, for their rows are not whole blocks", asked, others, all)
+}
+
 // warnOnce returns a function that tells on standard error where --activations rounds nothing for a
 // model, once for all models of which the same is to be said.
 func warnOnce() func(*model.Model) {
@@ -109,6 +128,9 @@ func (j *job) on(ctx context.Context, d backend.Device, measure func(piece) ([]r
 			o.Loaded = func(m *model.Model) {
 				bar.end() // the next step shows it again
 				j.options.Loaded(m)
+				if note := fallback(m, dtype); note != "" {
+					fmt.Fprintln(os.Stderr, note)
+				}
 			}
 			records, err := measure(piece{device, d, m, i, o})
 			bar.end()

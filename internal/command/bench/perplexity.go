@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"caldera/gpt/checkpoint"
 	"caldera/internal/atomicfile"
 	"caldera/internal/bench"
 	"caldera/internal/bench/result"
@@ -20,6 +21,7 @@ type perplexityCommand struct {
 
 	Model           []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, GGUF files, or models of Hugging Face's hub (default: the embedded model, ${embedded})."`
 	cli.AdapterFlag `group:"Model"`
+	cli.RopeFlags   `group:"Model"`
 	DType           []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights}; several for one after the other (auto: as the checkpoint stores them)."`
 
 	File      string `group:"Test" short:"f" placeholder:"FILE" help:"The text, which must be given; - for standard input."`
@@ -98,6 +100,11 @@ func (f *perplexityCommand) check(ctx context.Context, j *job) (err error) {
 	if j.models, err = flags.models(ctx); err != nil {
 		return err
 	}
+	for i := range j.models {
+		if err := scale(&j.models[i], f.RopeFlags); err != nil {
+			return err
+		}
+	}
 	for _, m := range j.models {
 		if c := m.Config.Context; f.CtxSize != 0 && (f.CtxSize < bench.LeastWindow || f.CtxSize > c) {
 			return cli.Usagef("-c %d: expected %d to %d tokens, the context of model %s", f.CtxSize, bench.LeastWindow, c, m.Name)
@@ -113,6 +120,24 @@ func (f *perplexityCommand) check(ctx context.Context, j *job) (err error) {
 		return cli.Usagef("--save=%s: expected one model, dtype and device, found %d combinations", f.Save, n)
 	}
 	return distinct("--output", f.Output, "--save", f.Save)
+}
+
+// scale scales a model's rotary positions, and says so in its name.
+func scale(m *bench.Model, f cli.RopeFlags) error {
+	c, err := f.Scale(m.Config)
+	if err != nil || f.RopeScale == 0 {
+		return err
+	}
+	open := m.Open
+	m.Config, m.Name = c, fmt.Sprintf("%s+%s%v", m.Name, f.RopeScaling, f.RopeScale)
+	m.Open = func() (*checkpoint.Checkpoint, error) {
+		opened, err := open()
+		if err == nil {
+			opened.Config = c
+		}
+		return opened, err
+	}
+	return nil
 }
 
 // encode cuts a text into the tokens of each model.

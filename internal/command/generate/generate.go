@@ -95,7 +95,7 @@ func (f *flags) options() (gpt.Options, error) {
 		return gpt.Options{}, cli.Usagef("--ctx-size=%d: expected at least 1, or 0 for what the model can", f.CtxSize)
 	}
 	if f.Keep != nil && (*f.Keep < -1 || *f.Keep > math.MaxInt32) {
-		return gpt.Options{}, cli.Usagef("--keep=%d: expected 0 or more, or -1 for the prompt", *f.Keep)
+		return gpt.Options{}, cli.Usagef("--keep=%d: expected 0 to %d, or -1 for the prompt", *f.Keep, math.MaxInt32)
 	}
 	if f.Parallel != nil && (*f.Parallel < 1 || *f.Parallel > gpt.MaxChunk) {
 		return gpt.Options{}, cli.Usagef("--parallel=%d: expected 1 to %d", *f.Parallel, gpt.MaxChunk)

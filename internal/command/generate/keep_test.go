@@ -35,7 +35,9 @@ func TestKeep(t *testing.T) {
 	if len(texts) != 3 { // none and 0 are the same, and the prompt is more than half of the context
 		t.Errorf("%d texts of five ways to keep the beginning", len(texts))
 	}
-	wantFailure(t, run(t, command(t, args("--keep=-2", prompt)...)), 2, "--keep=-2", "expected 0 or more")
+	for _, keep := range []string{"--keep=-2", "--keep=2147483648"} {
+		wantFailure(t, run(t, command(t, args(keep, prompt)...)), 2, keep, "expected 0 to 2147483647, or -1 for the prompt")
+	}
 }
 
 // TestKeepSystem: with --chat what the system says stays, up to where the message begins.

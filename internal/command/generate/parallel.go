@@ -32,10 +32,16 @@ func (s *several) use(ctx context.Context, c model.Config, t *tokenizer.Tokenize
 	if s.ids, err = s.Prompt.IDs(ctx, s.text, c, t, gpt.Room{Size: s.batch.Context, Model: c.Context}); err != nil {
 		return nil, err
 	}
-	if s.batch.Blocks, err = s.batch.Need(c, len(s.ids), s.Predict, n); err != nil {
+	fewer := func(n int) (o gpt.BatchOptions, err error) {
+		o = s.batch
+		o.Sequences, o.Blocks = n, 0
+		o.Blocks, err = o.Need(c, len(s.ids), s.Predict, n)
+		return o, err
+	}
+	if s.batch, err = fewer(n); err != nil {
 		return nil, err
 	}
-	return &gpt.Use{Batch: &s.batch, Feeds: []int{len(s.ids)}, Forks: n > 1, Compile: true}, nil
+	return &gpt.Use{Batch: &s.batch, Feeds: []int{len(s.ids)}, Forks: n > 1, Compile: true, Fewer: fewer}, nil
 }
 
 // contextOf is how many positions a sequence has.
