@@ -42,10 +42,15 @@ func opShape(c model.Config) (opcases.Shape, error) {
 		return s, err
 	}
 	for _, w := range f.Network(c, model.HuggingFace).Weights() {
-		p := opcases.Product{In: w.Inputs(), Out: w.Shape[max(0, len(w.Shape)-2)], Residual: w.Role == model.Output || w.Role == model.Down}
+		p := opcases.Product{In: w.Inputs(), Out: w.Shape[max(0, len(w.Shape)-2)], Residual: w.Role == model.Output || w.Role == model.Down, Plain: w.NeverInBlocks()}
 		switch gated = gated || w.Role == model.Gate; {
 		case w.Role == model.Positions:
 			s.Positions = true
+		case w.Role == model.Sinks:
+			s.Sinks = true
+		case w.Experts() > 0:
+			p.Experts, p.Chosen, p.Apart, p.Residual = w.Experts(), w.Chosen, w.Role == model.Down, false
+			s.Experts, s.Chosen = p.Experts, p.Chosen
 		case w.Role == model.Up && !gated:
 			p.Activation = backend.GELUTanh
 		}
