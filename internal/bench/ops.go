@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"caldera/backend"
 	"caldera/gpt/model"
@@ -23,9 +24,15 @@ type OpOptions struct {
 // OpNames are the names of all ops that are measured.
 func OpNames() []string {
 	var names []string
-	for _, c := range opcases.Cases(opcases.GPT2, []backend.DType{backend.F32}) {
-		if !slices.Contains(names, c.Op) {
-			names = append(names, c.Op)
+	experts := opcases.Shape{
+		Width: 32, Inner: 32, Heads: 1, KVHeads: 1, HeadSize: 32, Vocab: 32, Context: 32, Experts: 2, Chosen: 1,
+		Products: []opcases.Product{{In: 32, Out: 32, Experts: 2, Chosen: 1}},
+	}
+	for _, s := range []opcases.Shape{opcases.GPT2, experts} {
+		for _, c := range opcases.Cases(s, []backend.DType{backend.F32}) {
+			if !slices.Contains(names, c.Op) {
+				names = append(names, c.Op)
+			}
 		}
 	}
 	return names
@@ -74,6 +81,9 @@ func (d *Device) MeasureOps(ctx context.Context, shape model.Config, o OpOptions
 		if len(o.Names) == 0 || slices.Contains(o.Names, c.Op) {
 			cases = append(cases, c)
 		}
+	}
+	if len(cases) == 0 {
+		return nil, nil, fmt.Errorf("a model of %s has no %s: take another --shape, or leave --op out", o.Model, strings.Join(o.Names, " and no "))
 	}
 	p := progress{o.Progress, 0, len(cases)}
 	var ceilings result.Ceilings
