@@ -25,6 +25,16 @@ func TestOpShape(t *testing.T) {
 	}
 }
 
+// TestOpNames has the ops of all models once each, those of experts too.
+func TestOpNames(t *testing.T) {
+	names := OpNames()
+	for _, name := range []string{"linear", "linear+gelu_tanh", "expert_linear", "route", "expert_sum", "adamw"} {
+		if i := slices.Index(names, name); i < 0 || slices.Contains(names[i+1:], name) {
+			t.Errorf("%s is not there once: %q", name, names)
+		}
+	}
+}
+
 // TestOpsOfTape records what models compute, and expects each op among those that
 // are timed for their shape, with operands of the same shapes.
 func TestOpsOfTape(t *testing.T) {
