@@ -83,7 +83,7 @@ func (d *Device) MeasureOps(ctx context.Context, shape model.Config, o OpOptions
 		}
 	}
 	if len(cases) == 0 {
-		return nil, nil, fmt.Errorf("a model of %s has no %s: take another --shape, or leave --op out", o.Model, strings.Join(o.Names, " and no "))
+		return nil, nil, fmt.Errorf("a model of the shape %s has no %s: name another shape, or other ops", o.Model, strings.Join(o.Names, " and no "))
 	}
 	p := progress{o.Progress, 0, len(cases)}
 	var ceilings result.Ceilings
