@@ -18,6 +18,7 @@ type Tally struct {
 
 	LeftOut    []TallyRest `json:"left_out"`   // what the kinds do not count
 	Parameters int64       `json:"parameters"` // all numbers that are learned
+	Active     int64       `json:"active"`     // of these, those that a token is computed with, where that is by some of several experts; else 0
 
 	Bytes []DTypeBytes `json:"bytes"` // of all parameters
 }
@@ -72,6 +73,9 @@ func ShapeOf(c model.Config) Shape {
 func NewTally(c model.Config) *Tally {
 	c = c.Complete()
 	t := &Tally{Shape: ShapeOf(c), Parameters: int64(c.Parameters())}
+	if slices.ContainsFunc(c.Architecture().Network(c, model.HuggingFace).Weights(), func(w model.Weight) bool { return w.Experts() > 0 }) {
+		t.Active = c.Active()
+	}
 	apart := c
 	apart.TieEmbeddings = false
 	for _, m := range apart.Matrices() {
@@ -83,6 +87,10 @@ func NewTally(c model.Config) *Tally {
 			inputs = m.Rows
 		}
 		for _, d := range backend.DTypes(backend.Weights) {
+			if m.Kind == "Router" && d.Quantized() {
+				k.Bytes = append(k.Bytes, DTypeBytes{d.String(), bytesAs(backend.F32, k.Weights, inputs)})
+				continue
+			}
 			k.Bytes = append(k.Bytes, DTypeBytes{d.String(), bytesAs(d, k.Weights, inputs)})
 		}
 		t.Kinds = append(t.Kinds, k)
@@ -117,12 +125,13 @@ const (
 	positions = "position embedding"
 	norms     = "scales and shifts of norms"
 	biases    = "biases"
+	sinks     = "sinks of attention"
 	tiedHead  = "unembedding, which is the embedding"
 )
 
 // rest adds what the kinds leave out.
 func (t *Tally) rest(c model.Config) {
-	what := map[model.Role]string{model.Positions: positions, model.Norm: norms, model.Bias: biases}
+	what := map[model.Role]string{model.Positions: positions, model.Norm: norms, model.Bias: biases, model.Sinks: sinks}
 	for _, w := range c.Architecture().Network(c, model.HuggingFace).Weights() {
 		name := what[w.Role]
 		if name == "" {

@@ -133,7 +133,7 @@ func (c *Chat) answer(ctx context.Context, o gpt.Options, yield func(Piece) bool
 	if err != nil {
 		return err
 	}
-	w := &writer{chat: c, splitter: newSplitter(c.encoder.template, text), decoder: c.encoder.tokenizer.NewDecoder(), yield: yield}
+	w := &writer{chat: c, splitter: NewSplitter(c.encoder.template, text), decoder: c.encoder.tokenizer.NewDecoder(), yield: yield}
 	defer func() { c.known = known{text + c.encoder.guard.Replace(w.raw.String()), append(prompt, w.ids...)} }()
 	for {
 		full, err := c.generate(ctx, append(slices.Clone(prompt), w.ids...), o, w)
@@ -265,7 +265,7 @@ type writer struct {
 	ids      []int
 	raw      strings.Builder // the text of ids
 	decoder  *tokenizer.Decoder
-	splitter *splitter
+	splitter *Splitter
 	yield    func(Piece) bool
 }
 
@@ -280,7 +280,7 @@ func (w *writer) token(id int) error {
 	if w.chat.encoder.special[id] && !w.splitter.knows(text) {
 		return nil
 	}
-	if !w.splitter.next(text, w.say) {
+	if !w.splitter.Next(text, w.say) {
 		return errStopped
 	}
 	return nil
@@ -292,7 +292,7 @@ func (w *writer) say(text string, reasoning bool) bool { return w.yield(Piece{te
 func (w *writer) end() error {
 	rest := w.decoder.Flush()
 	w.raw.WriteString(rest)
-	if !w.splitter.next(rest, w.say) || !w.splitter.end(w.say) {
+	if !w.splitter.Next(rest, w.say) || !w.splitter.End(w.say) {
 		return errStopped
 	}
 	return nil

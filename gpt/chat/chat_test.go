@@ -208,10 +208,16 @@ func TestReasoning(t *testing.T) {
 		{"[THINK]", "", "[THINK]a[b[/THINK]c[d", "a[b", "c[d"},
 		{oss, "", "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hi", "hm", "Hi"},
 		{oss, "", "<|channel|>final<|message|>Hi", "", "Hi"},
+		{oss, "", "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>analysis<|message|>\nb<|end|><|start|>assistant<|channel|>final<|message|>c", "a\nb", "c"},
+		{oss, "", "<|channel|>analysis<|message|>a<|end|><|start|>assistant", "a", ""},
+		{oss, "", "<|channel|>commentary to=functions.f json<|message|>{}", "", "{}"},
+		{oss, "", "<|channel|>analysis<|message|>a<|end|><|start|>assistant to=functions.f<|channel|>commentary<|message|>{}", "a", "{}"},
+		{oss, "", "<|channel|>analysis to=x <|message|>a <|start|> b<|end|>c <|chan", "a <|start|> b", "c <|chan"},
+		{oss, "", "<|channel|>" + strings.Repeat("x", 600) + "<|message|>y", "", "<|channel|>" + strings.Repeat("x", 600) + "y"},
 		{"<|START_THINKING|> <|START_RESPONSE|>", "<|START_THINKING|>", "x<|END_THINKING|><|START_RESPONSE|>y<|END_RESPONSE|>", "x", "y"},
 	} {
 		for _, size := range []int{1, 2, 7, len(x.text)} {
-			s := newSplitter(Template{Source: x.source}, x.prompt)
+			s := NewSplitter(Template{Source: x.source}, x.prompt)
 			reasoning, answer := "", ""
 			say := func(text string, r bool) bool {
 				if r {
@@ -222,9 +228,9 @@ func TestReasoning(t *testing.T) {
 				return true
 			}
 			for i := 0; i < len(x.text); i += size {
-				s.next(x.text[i:min(i+size, len(x.text))], say)
+				s.Next(x.text[i:min(i+size, len(x.text))], say)
 			}
-			s.end(say)
+			s.End(say)
 			if strings.TrimRight(reasoning, "\n") != x.reasoning || answer != x.answer {
 				t.Errorf("%q in pieces of %d: %q and %q, expected %q and %q", x.text, size, reasoning, answer, x.reasoning, x.answer)
 			}

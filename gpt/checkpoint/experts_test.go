@@ -1,12 +1,21 @@
 package checkpoint_test
 
 import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"caldera/backend"
 	"caldera/gpt"
 	"caldera/gpt/checkpoint"
+	"caldera/gpt/checkpoint/gguf"
 	"caldera/gpt/checkpoint/safetensors"
+	"caldera/gpt/checkpoint/tensorfile"
 	"caldera/internal/gpttest"
 )
 
@@ -57,6 +66,94 @@ func TestExpertsInBlocks(t *testing.T) {
 	}
 	if checked == 0 {
 		t.Error("no numbers")
+	}
+}
+
+// TestExpertsRoundTrip converts blocks of mxfp4 to GGUF and back: their bytes are the same.
+func TestExpertsRoundTrip(t *testing.T) {
+	const dir = "../testdata/gpt-oss-mxfp4"
+	path := filepath.Join(t.TempDir(), "experts.gguf")
+	if err := gpttest.OpenCheckpoint(t, dir).SaveGGUF(t.Context(), path, checkpoint.SaveOptions{Warn: func(string) {}}); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := openGGUF(t, path).Value("general.file_type"); true {
+		if n, _ := v.Int(); n != 38 { // LLAMA_FTYPE_MOSTLY_MXFP4_MOE, though vectors of tokens are f32
+			t.Errorf("general.file_type is %d", n)
+		}
+	}
+	back := gpttest.SaveDir(t, gpttest.OpenCheckpoint(t, path), backend.None)
+	before, after, blocks := tensorsOf(t, dir), tensorsOf(t, back), 0
+	for name, data := range before {
+		if _, there := after[name]; !there {
+			t.Errorf("%s is not there", name)
+		}
+		if strings.HasSuffix(name, "_blocks") || strings.HasSuffix(name, "_scales") {
+			blocks++
+			if !bytes.Equal(data, after[name]) {
+				t.Errorf("%s has other bytes", name)
+			}
+		}
+	}
+	if blocks != 2*4 || len(after) != len(before) {
+		t.Errorf("%d tensors of blocks, %d of %d in all", blocks, len(after), len(before))
+	}
+	config := gpttest.ReadDirectory(t, back).Config
+	want := map[string]any{"quant_method": "mxfp4", "modules_to_not_convert": []any{"model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"}}
+	if diff := cmp.Diff(any(want), config["quantization_config"]); diff != "" {
+		t.Errorf("quantization_config (-want +got):\n%s", diff)
+	}
+
+	// Asked for as f32, or where a matrix of a layer is of another type, experts are plain numbers: the same.
+	b := gpttest.OpenCPU(t)
+	exact := gpt.LoadOptions{Activations: backend.F32}
+	scores := gpttest.Logits(t, b, dir, exact)
+	gpttest.CheckNear(t, "back", gpttest.Logits(t, b, back, exact), scores, 1e-6)
+	plain := gpttest.SaveDir(t, gpttest.OpenCheckpoint(t, path), backend.F32)
+	gpttest.CheckNear(t, "as f32", gpttest.Logits(t, b, plain, exact), scores, 1e-5)
+	if config := gpttest.ReadDirectory(t, plain).Config; config["quantization_config"] != nil {
+		t.Errorf("as f32 it has quantization_config %v", config["quantization_config"])
+	}
+	one := readGGUF(t, path)
+	mixed := one.tensor("blk.1.ffn_up_exps.weight")
+	numbers := make([]float32, tensorfile.Elements(mixed.Shape))
+	if err := backend.Decode(numbers, backend.MXFP4, mixed.Data); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if mixed.Data, err = backend.Encode(nil, backend.F32, numbers); err != nil {
+		t.Fatal(err)
+	}
+	mixed.Type = gguf.TypeOf(backend.F32)
+	part := gpttest.SaveDir(t, gpttest.OpenCheckpoint(t, one.write(t)), backend.None)
+	gpttest.CheckNear(t, "in part", gpttest.Logits(t, b, part, exact), scores, 1e-5)
+	d := gpttest.ReadDirectory(t, part)
+	for name, want := range map[string]safetensors.DType{
+		"model.layers.0.mlp.experts.gate_up_proj_blocks": safetensors.U8, "model.layers.0.mlp.experts.down_proj_scales": safetensors.U8,
+		"model.layers.1.mlp.experts.gate_up_proj": safetensors.F32, "model.layers.1.mlp.experts.down_proj": safetensors.BF16,
+	} {
+		if got := d.Tensor(name).DType; got != want {
+			t.Errorf("%s is %s, expected %s", name, got, want)
+		}
+	}
+	if left := d.Config["quantization_config"].(map[string]any)["modules_to_not_convert"].([]any); left[len(left)-1] != "model.layers.1.mlp.experts" {
+		t.Errorf("%v are not in blocks", left)
+	}
+}
+
+// TestExpertsNonFinite finds what is infinite in blocks.
+func TestExpertsNonFinite(t *testing.T) {
+	d := gpttest.ReadDirectory(t, "../testdata/gpt-oss-mxfp4")
+	if err := gpttest.OpenCheckpoint(t, d.Write(t)).CheckFinite(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const name = "model.layers.1.mlp.experts.gate_up_proj"
+	x := d.Tensor(name + "_scales") // [5, 192, 2]
+	x.Data[3*192*2+7*2+1] = 255     // of expert 3, row 7, the second block: of the rows of what comes up it is row 3
+	d.Tensor(name + "_blocks").Data[16*(3*192*2+7*2+1)] = 0x70
+	err := gpttest.OpenCheckpoint(t, d.Write(t)).CheckFinite(t.Context())
+	var bad *checkpoint.NonFiniteError
+	if !errors.As(err, &bad) || bad.Tensor != name+"_blocks" || !slices.Equal(bad.Index, []int{3, 3, 33}) {
+		t.Errorf("%v: %+v", err, bad)
 	}
 }
 

@@ -12,7 +12,7 @@ const fingerprintEdge = 4 << 10
 // Fingerprint tells this checkpoint from others, in hexadecimal digits: a SHA-256 of the model's settings and
 // of the name, type, shape and both ends of each tensor. It reads a few bytes of large weights, so it does not show each change.
 func (c *Checkpoint) Fingerprint() (string, error) {
-	config, err := configJSON(c.Config)
+	config, err := configJSON(c.Config, nil)
 	if err != nil {
 		return "", err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt/checkpoint/tensorfile"
+	"caldera/gpt/model"
 )
 
 // NonFiniteError is the error of a weight that is NaN or infinite, in a checkpoint
@@ -22,11 +23,15 @@ func (e *NonFiniteError) Error() string {
 	return fmt.Sprintf("element %v is %v, expected a finite number: a model with such a weight cannot be trained; take another checkpoint, such as an earlier one", e.Index, e.Value)
 }
 
-// CheckFinite returns a [NonFiniteError] for the first tensor that has a NaN or
-// an infinity. It stops when ctx ends.
+// CheckFinite returns a [NonFiniteError] for the first tensor of the model that has a NaN or
+// an infinity, and an error where its tensors do not fit. It stops when ctx ends.
 func (c *Checkpoint) CheckFinite(ctx context.Context) error {
-	for _, name := range c.file.Tensors() {
-		if err := checkFinite(ctx, c.file.tensor(name)); err != nil {
+	m, found, err := c.match(nil, model.Placement{})
+	if err != nil {
+		return err
+	}
+	for _, w := range m.Learned() {
+		if err := checkFinite(ctx, found[w.Name(model.HuggingFace)]); err != nil {
 			return err
 		}
 	}

@@ -38,18 +38,19 @@ type conversion struct {
 	from  rawTensor
 	name  string      // in the file
 	parts []rawTensor // that the tensor is joined of, in place of from: see joined
+	joint joint       // what it has of them
 }
 
 // conversions plans how the tensors of a checkpoint, with adapters, become those of format to.
-// dtype picks that of each. It returns the shape of the model, too.
-func (c *Checkpoint) conversions(to model.Format, adapters []*Adapter, dtype func(c model.Config, w model.Weight, stored backend.DType) backend.DType) (model.Config, []conversion, error) {
+// dtype picks that of each. It returns the shape of the model, too, and the rows of its table that they are of.
+func (c *Checkpoint) conversions(to model.Format, adapters []*Adapter, dtype func(c model.Config, w model.Weight, stored backend.DType) backend.DType) (model.Config, []conversion, []model.Weight, error) {
 	m, found, err := c.match(nil, model.Placement{})
 	if err != nil {
-		return model.Config{}, nil, err
+		return model.Config{}, nil, nil, err
 	}
 	beside, err := additions(m, adapters)
 	if err != nil {
-		return model.Config{}, nil, err
+		return model.Config{}, nil, nil, err
 	}
 	var all []conversion
 	is := c.layout.format
@@ -65,10 +66,7 @@ func (c *Checkpoint) conversions(to model.Format, adapters []*Adapter, dtype fun
 		}
 		all = append(all, next)
 	}
-	if to == model.HuggingFace {
-		all = joined(all, m.Learned())
-	}
-	return m.Config, all, nil
+	return m.Config, all, m.Learned(), nil
 }
 
 // copy writes the tensor to w.
@@ -121,25 +119,24 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	if o.DType.Quantized() {
 		return fmt.Errorf("safetensors holds no %v: expected one of %s", o.DType, backend.JoinDTypes(backend.PlainDTypes()))
 	}
-	config, all, err := c.conversions(model.HuggingFace, o.Adapters, func(_ model.Config, _ model.Weight, stored backend.DType) backend.DType {
+	config, all, rows, err := c.conversions(model.HuggingFace, o.Adapters, func(_ model.Config, w model.Weight, stored backend.DType) backend.DType {
 		switch {
 		case o.DType != backend.None:
 			return o.DType
-		case stored == backend.MXFP4:
-			return backend.BF16 // which holds its numbers
-		case stored.Quantized():
-			return backend.F32
+		case stored == backend.MXFP4 && w.Experts() > 0:
+			return stored
 		}
-		return stored
+		return plainOf(stored)
 	})
 	if err != nil {
 		return err
 	}
+	all, plain := joined(all, rows)
 	files, err := c.tokenizerFiles(o)
 	if err != nil {
 		return err
 	}
-	if files[configName], err = configJSON(config); err != nil {
+	if files[configName], err = configJSON(config, quantization(config.Architecture(), all, plain)); err != nil {
 		return err
 	}
 	generation, err := c.savedGeneration(o)
@@ -162,7 +159,7 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	}()
 	tensors := make([]safetensors.Tensor, len(all))
 	for i, x := range all {
-		tensors[i] = safetensors.Tensor{Name: x.name, DType: safetensors.DType(x.dtype.FileName()), Shape: x.shape}
+		tensors[i] = safetensors.Tensor{Name: x.name, DType: x.fileDType(), Shape: x.shape}
 	}
 	write := writer(ctx, all, o.Progress)
 	// "pt" tells Hugging Face's library whose order of dimensions this is.
@@ -218,8 +215,8 @@ func tokenIDs(ids []int) any {
 	return ids
 }
 
-// configJSON is the text of config.json for a model of shape c.
-func configJSON(c model.Config) ([]byte, error) {
+// configJSON is the text of config.json for a model of shape c, with quantization_config where that is not nil.
+func configJSON(c model.Config, quantization any) ([]byte, error) {
 	f := c.Architecture()
 	all := map[string]any{
 		"architectures": f.Classes[:1], "model_type": f.Name, "vocab_size": c.Vocab, "tie_word_embeddings": c.TieEmbeddings,
@@ -245,6 +242,9 @@ func configJSON(c model.Config) ([]byte, error) {
 				object[name] = value
 			}
 		}
+	}
+	if quantization != nil {
+		all["quantization_config"] = quantization
 	}
 	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"caldera/backend"
 	"caldera/gpt/checkpoint/gguf"
+	"caldera/gpt/checkpoint/tensorfile"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 )
@@ -22,13 +23,13 @@ const quantizationVersion = 2
 // is asked for, as llama.cpp has it, and of quantised types and mixtures a matrix is as
 // [model.Weight.Kept] says. A head that is the token matrix itself is not written twice.
 func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) error {
-	config, all, err := c.conversions(model.GGUF, o.Adapters, func(c model.Config, w model.Weight, stored backend.DType) backend.DType {
+	config, all, _, err := c.conversions(model.GGUF, o.Adapters, func(c model.Config, w model.Weight, stored backend.DType) backend.DType {
 		return ggufDType(c, w, stored, o.DType)
 	})
 	if err != nil {
 		return err
 	}
-	metadata, extra, err := c.metadata(config, cmp.Or(o.DType, c.mixture, all[0].dtype), o)
+	metadata, extra, err := c.metadata(config, cmp.Or(o.DType, c.mixture, mostly(all)), o)
 	if err != nil {
 		return err
 	}
@@ -41,6 +42,18 @@ func (c *Checkpoint) SaveGGUF(ctx context.Context, path string, o SaveOptions) e
 	return gguf.Write(path, metadata, tensors, func(w io.Writer, t gguf.Tensor) error { return write(w, t.Name) })
 }
 
+// mostly is the dtype of most of the weights.
+func mostly(all []conversion) (most backend.DType) {
+	count := map[backend.DType]int64{}
+	for _, x := range all {
+		count[x.dtype] += int64(tensorfile.Elements(x.shape))
+		if count[x.dtype] > count[most] {
+			most = x.dtype
+		}
+	}
+	return most
+}
+
 // ggufDType is the dtype that w, of a model of shape c, is written in where d is asked for.
 func ggufDType(c model.Config, w model.Weight, stored, d backend.DType) backend.DType {
 	if !w.Matrix() || w.NeverInBlocks() {
@@ -50,7 +63,7 @@ func ggufDType(c model.Config, w model.Weight, stored, d backend.DType) backend.
 }
 
 // metadata are the entries of a GGUF file for a model of shape config, whose
-// matrices were asked for as d, or else whose largest is of dtype d, and the tensors that stand for settings.
+// matrices were asked for as d, or else most of whose weights are of dtype d, and the tensors that stand for settings.
 func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOptions) ([]gguf.KeyValue, []conversion, error) {
 	f := c.Config.Architecture()
 	settings, tensors, err := settingsMetadata(f, config)

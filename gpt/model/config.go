@@ -151,6 +151,21 @@ func (c Config) weights() (n int64) {
 	return n
 }
 
+// Active is how many of the weights a token is computed with: of experts those of the ones that it
+// has. An embedding that is not the unembedding too does not count, for one row of it is read.
+func (c Config) Active() (n int64) {
+	for _, w := range c.table() {
+		switch {
+		case w.Make != nil || w.Role == Embedding && !c.TieEmbeddings:
+		case w.Experts() > 0:
+			n += w.Elements() / int64(w.Experts()) * int64(w.Chosen)
+		default:
+			n += w.Elements()
+		}
+	}
+	return n
+}
+
 // table lists the rows of the family's weight table for a model of shape c, completed.
 func (c Config) table() []Weight {
 	f := c.Architecture()

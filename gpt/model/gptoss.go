@@ -65,12 +65,12 @@ func (m *Decoder) experts(b *DecoderBlock) (rows []Weight) {
 	add := func(role Role, name, gguf, whole string, e *nn.Experts, out, in, part, parts int) {
 		hf := "model.layers.%d.mlp.experts."
 		w := Weight{Role: role, HF: hf + name + ".weight", GGUF: "blk.%d." + gguf + ".weight", Tensor: &e.W, Shape: []int{s.Experts, out, in},
-			Within: hf + whole, Part: part, Parts: parts}
+			Within: hf + whole, Part: part, Parts: parts, Chosen: s.Chosen}
 		if role == Down {
 			w.Init = Residual
 		}
 		bias := Weight{Role: Bias, Of: role, HF: hf + name + ".bias", GGUF: "blk.%d." + gguf + ".bias", Tensor: &e.Bias, Shape: w.Shape[:2], Init: Zeros,
-			Within: w.Within + "_bias", Part: part, Parts: parts}
+			Within: w.Within + "_bias", Part: part, Parts: parts, Chosen: s.Chosen}
 		rows = append(rows, w, bias)
 	}
 	add(Gate, "gate_proj", "ffn_gate_exps", "gate_up_proj", &b.ExpertGate, c.Inner, c.Width, 0, 2)

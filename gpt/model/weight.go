@@ -33,6 +33,7 @@ type Weight struct {
 	// one stands alone has it as HF.
 	Within      string
 	Part, Parts int
+	Chosen      int // how many of the experts a token has
 
 	// Less is by how much its numbers are less in Hugging Face's layout than in memory and
 	// in a GGUF file.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"caldera/backend"
 	"caldera/gpt/model"
@@ -23,9 +24,15 @@ type OpOptions struct {
 // OpNames are the names of all ops that are measured.
 func OpNames() []string {
 	var names []string
-	for _, c := range opcases.Cases(opcases.GPT2, []backend.DType{backend.F32}) {
-		if !slices.Contains(names, c.Op) {
-			names = append(names, c.Op)
+	experts := opcases.Shape{
+		Width: 32, Inner: 32, Heads: 1, KVHeads: 1, HeadSize: 32, Vocab: 32, Context: 32, Experts: 2, Chosen: 1,
+		Products: []opcases.Product{{In: 32, Out: 32, Experts: 2, Chosen: 1}},
+	}
+	for _, s := range []opcases.Shape{opcases.GPT2, experts} {
+		for _, c := range opcases.Cases(s, []backend.DType{backend.F32}) {
+			if !slices.Contains(names, c.Op) {
+				names = append(names, c.Op)
+			}
 		}
 	}
 	return names
@@ -42,10 +49,15 @@ func opShape(c model.Config) (opcases.Shape, error) {
 		return s, err
 	}
 	for _, w := range f.Network(c, model.HuggingFace).Weights() {
-		p := opcases.Product{In: w.Inputs(), Out: w.Shape[max(0, len(w.Shape)-2)], Residual: w.Role == model.Output || w.Role == model.Down}
+		p := opcases.Product{In: w.Inputs(), Out: w.Shape[max(0, len(w.Shape)-2)], Residual: w.Role == model.Output || w.Role == model.Down, Plain: w.NeverInBlocks()}
 		switch gated = gated || w.Role == model.Gate; {
 		case w.Role == model.Positions:
 			s.Positions = true
+		case w.Role == model.Sinks:
+			s.Sinks = true
+		case w.Experts() > 0:
+			p.Experts, p.Chosen, p.Apart, p.Residual = w.Experts(), w.Chosen, w.Role == model.Down, false
+			s.Experts, s.Chosen = p.Experts, p.Chosen
 		case w.Role == model.Up && !gated:
 			p.Activation = backend.GELUTanh
 		}
@@ -69,6 +81,9 @@ func (d *Device) MeasureOps(ctx context.Context, shape model.Config, o OpOptions
 		if len(o.Names) == 0 || slices.Contains(o.Names, c.Op) {
 			cases = append(cases, c)
 		}
+	}
+	if len(cases) == 0 {
+		return nil, nil, fmt.Errorf("a model of the shape %s has no %s: name another shape, or other ops", o.Model, strings.Join(o.Names, " and no "))
 	}
 	p := progress{o.Progress, 0, len(cases)}
 	var ceilings result.Ceilings

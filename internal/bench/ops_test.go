@@ -10,6 +10,7 @@ import (
 	"caldera/backend/calltrace"
 	"caldera/backend/null"
 	"caldera/gpt/model"
+	"caldera/internal/gpttest"
 	"caldera/internal/opcases"
 	"caldera/nn"
 )
@@ -24,11 +25,22 @@ func TestOpShape(t *testing.T) {
 	}
 }
 
+// TestOpNames has the ops of all models once each, those of experts too.
+func TestOpNames(t *testing.T) {
+	names := OpNames()
+	for _, name := range []string{"linear", "linear+gelu_tanh", "expert_linear", "route", "expert_sum", "adamw"} {
+		if i := slices.Index(names, name); i < 0 || slices.Contains(names[i+1:], name) {
+			t.Errorf("%s is not there once: %q", name, names)
+		}
+	}
+}
+
 // TestOpsOfTape records what models compute, and expects each op among those that
 // are timed for their shape, with operands of the same shapes.
 func TestOpsOfTape(t *testing.T) {
 	narrow := model.Config{Family: "llama", Layers: 1, Heads: 6, KVHeads: 2, HeadSize: 16, Width: 64, Inner: 160, Context: 256, Vocab: 100}.Complete()
-	for _, c := range []model.Config{narrow, shapeOf(t, "llama-3.2-1b"), shapeOf(t, "gpt2"), shapeOf(t, "nanogpt")} {
+	experts := gpttest.FamilyShapes()["gpt-oss"].Complete()
+	for _, c := range []model.Config{narrow, experts, shapeOf(t, "llama-3.2-1b"), shapeOf(t, "gpt2"), shapeOf(t, "nanogpt")} {
 		s, err := opShape(c)
 		if err != nil {
 			t.Fatal(err)

@@ -19,15 +19,22 @@ type Shape struct {
 	HeadSize       int
 	Vocab, Context int
 	Positions      bool // there is a table of them
+	Sinks          bool // attention has a score of each head that no key has
 	Products       []Product
+
+	Experts, Chosen int // in place of an MLP, and how many of them a token has; 0: none
 }
 
 // Product is a matrix, [Out, In], and what follows its product where that is fused:
-// an activation, or the residual; or neither.
+// an activation, or the residual; or neither. Of experts each has such a matrix.
 type Product struct {
 	In, Out    int
 	Activation backend.Activation
 	Residual   bool
+
+	Experts, Chosen int  // how many have it, and how many of them a token has; 0: it is no experts'
+	Apart           bool // each of those that a token has reads a vector of its own
+	Plain           bool // it is kept in f32 where others are in blocks
 }
 
 // GPT2 is the shape of GPT-2 (124M).
@@ -104,7 +111,14 @@ type adder = func(op, shape string, d backend.DType, build func(*memory) backend
 
 // cases are the product with n vectors, alone and with what follows.
 func (p Product) cases(add adder, n int, d backend.DType) {
+	if p.Plain && d.Quantized() {
+		d = backend.F32
+	}
 	if p.In%d.BlockLen() != 0 {
+		return
+	}
+	if p.Experts > 0 {
+		p.ofExperts(add, n, d)
 		return
 	}
 	for _, fused := range []bool{false, true} {
@@ -129,6 +143,20 @@ func (p Product) cases(add adder, n int, d backend.DType) {
 	}
 }
 
+// ofExperts is the product with n vectors, each by the matrices of the experts that it has.
+func (p Product) ofExperts(add adder, n int, d backend.DType) {
+	each := 1
+	if p.Apart {
+		each = p.Chosen
+	}
+	add("expert_linear", fmt.Sprintf("%dx%dx%dx%dof%d", n, p.In, p.Out, p.Chosen, p.Experts), d, func(m *memory) backend.Op {
+		return &backend.ExpertLinear{
+			Dst: m.tensor(backend.F32, 1, n, p.Chosen, p.Out), X: m.tensor(backend.F32, 1, n, each, p.In), W: m.tensor(d, p.Experts, p.Out, p.In),
+			Bias: m.tensor(backend.F32, p.Experts, p.Out), IDs: m.chosen(p.Experts, 1, n, p.Chosen),
+		}
+	})
+}
+
 // label is that of the fused op.
 func (p Product) label() string {
 	o := backend.Linear{Activation: p.Activation}
@@ -151,10 +179,14 @@ func (s Shape) caches(add adder, many int, d backend.DType) {
 		time, context := n[0], n[1]
 		add("attention", fmt.Sprintf("%dx%dx%d", time, context, width), d, func(m *memory) backend.Op {
 			cache := m.tensor(d, 1, context, 2*kv) // a position's key, then its value
-			return &backend.Attention{
+			o := &backend.Attention{
 				Dst: m.tensor(backend.F32, 1, time, width), Q: m.tensor(backend.F32, 1, time, width),
 				K: cache.Slice(-1, 0, kv), V: cache.Slice(-1, kv, 2*kv), At: m.places(context-time, time), Heads: s.Heads, Scale: s.scale(),
 			}
+			if s.Sinks {
+				o.Sinks = m.tensor(backend.F32, s.Heads)
+			}
+			return o
 		})
 	}
 	add("store", fmt.Sprintf("%dx%d", many, 2*kv), d, func(m *memory) backend.Op {
@@ -185,9 +217,7 @@ func (s Shape) vectors(add adder, many int) {
 			angles := m.tensor(backend.F32, s.Context, s.HeadSize/2*2)
 			return &backend.Rotary{Dst: dst, X: x, Angles: angles, At: m.places(s.Context-n, n), Heads: heads}
 		})
-		f32("gated_activation", n, s.Inner, func(m *memory, dst, x backend.Tensor) backend.Op {
-			return &backend.GatedActivation{Dst: dst, Gate: x, Up: m.tensor(backend.F32, n, s.Inner), Func: backend.SiLU}
-		})
+		s.mlp(add, n)
 		f32("add", n, s.Width, func(m *memory, dst, x backend.Tensor) backend.Op {
 			return &backend.Add{Dst: dst, A: x, B: m.tensor(backend.F32, n, s.Width)}
 		})
@@ -198,6 +228,27 @@ func (s Shape) vectors(add adder, many int) {
 	f32("softmax", 1, s.Vocab, func(_ *memory, dst, x backend.Tensor) backend.Op { return &backend.Softmax{Dst: dst, X: x} })
 	add("argmax", fmt.Sprintf("1x%d", s.Vocab), backend.F32, func(m *memory) backend.Op {
 		return &backend.Argmax{Dst: m.zeros(backend.I32, 1), X: m.tensor(backend.F32, 1, s.Vocab)}
+	})
+}
+
+// mlp are the ops of an MLP, or of experts, for n vectors that are no products.
+func (s Shape) mlp(add adder, n int) {
+	if s.Experts == 0 {
+		add("gated_activation", fmt.Sprintf("%dx%d", n, s.Inner), backend.F32, func(m *memory) backend.Op {
+			vectors := func() backend.Tensor { return m.tensor(backend.F32, n, s.Inner) }
+			return &backend.GatedActivation{Dst: vectors(), Gate: vectors(), Up: vectors(), Func: backend.SiLU}
+		})
+		return
+	}
+	chosen := func(m *memory, width int) backend.Tensor { return m.tensor(backend.F32, 1, n, s.Chosen, width) }
+	add("route", fmt.Sprintf("%dx%dof%d", n, s.Chosen, s.Experts), backend.F32, func(m *memory) backend.Op {
+		return &backend.Route{IDs: m.zeros(backend.I32, 1, n, s.Chosen), Weights: m.tensor(backend.F32, 1, n, s.Chosen), X: m.tensor(backend.F32, 1, n, s.Experts)}
+	})
+	add("gated_activation", fmt.Sprintf("%dx%d", n*s.Chosen, s.Inner), backend.F32, func(m *memory) backend.Op {
+		return &backend.GatedActivation{Dst: chosen(m, s.Inner), Gate: chosen(m, s.Inner), Up: chosen(m, s.Inner), Func: backend.GELUSigmoid, Limit: 7, Shift: 1}
+	})
+	add("expert_sum", fmt.Sprintf("%dx%dx%d", n, s.Chosen, s.Width), backend.F32, func(m *memory) backend.Op {
+		return &backend.ExpertSum{Dst: m.tensor(backend.F32, 1, n, s.Width), X: chosen(m, s.Width), Weights: m.tensor(backend.F32, 1, n, s.Chosen)}
 	})
 }
 
@@ -268,6 +319,17 @@ func (m *memory) ids(vocab int, dims ...int) backend.Tensor {
 	values := make([]int32, t.Len())
 	for i := range values {
 		values[i] = int32(i * 7919 % vocab)
+	}
+	return m.ints(t, values)
+}
+
+// chosen are ids of experts, [batch, time, chosen]: those of a token differ, and together the tokens
+// have all experts, as far as they are enough.
+func (m *memory) chosen(experts int, dims ...int) backend.Tensor {
+	t := m.zeros(backend.I32, dims...)
+	values := make([]int32, t.Len())
+	for i := range values {
+		values[i] = int32(i % experts)
 	}
 	return m.ints(t, values)
 }

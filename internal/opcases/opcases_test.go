@@ -93,6 +93,65 @@ func TestCases(t *testing.T) {
 	}
 }
 
+// TestExperts counts the experts that are read: of one token those that it has, of many all. What chooses
+// them is f32 where they are in blocks.
+func TestExperts(t *testing.T) {
+	b, err := backend.Open("cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s := shape(64, 32)
+	s.Experts, s.Chosen, s.Sinks = 8, 3, true
+	s.Products = []Product{{In: 64, Out: 8, Plain: true}, {In: 64, Out: 32, Experts: 8, Chosen: 3}, {In: 32, Out: 64, Experts: 8, Chosen: 3, Apart: true}}
+	const matrix = 64 * 32
+	want := map[string][2]float64{
+		"expert_linear/1x64x32x3of8/mxfp4":  {2 * 3 * matrix, 3*matrix/32*17 + 4*(3*32+64+3*32+3)},
+		"expert_linear/16x64x32x3of8/mxfp4": {2 * 16 * 3 * matrix, 8*matrix/32*17 + 4*(48*32+16*64+8*32+48)},
+		"expert_linear/16x32x64x3of8/f16":   {2 * 16 * 3 * matrix, 8*matrix*2 + 4*(48*64+48*32+8*64+48)},
+		"linear/16x64x8/f32":                {2 * 16 * 64 * 8, 4 * (16*8 + 16*64 + 64*8 + 8)},
+		"route/16x3of8/f32":                 {0, 4 * (16*8 + 2*16*3)},
+		"gated_activation/48x32/f32":        {0, 4 * 3 * 48 * 32},
+		"expert_sum/16x3x64/f32":            {0, 4 * (16*64 + 48*64 + 48)},
+	}
+	for _, c := range Cases(s, []backend.DType{backend.MXFP4, backend.F16}) {
+		w, ok := want[c.Name()]
+		if !ok {
+			if c.Op == "expert_linear" && c.DType == backend.F32 || c.Op == "linear" && c.DType == backend.MXFP4 && c.Shape != "1x64x50" {
+				t.Errorf("%s is there", c.Name())
+			}
+			continue
+		}
+		delete(want, c.Name())
+		op, err := c.Build(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w != [2]float64{op.FLOP, op.Bytes} {
+			t.Errorf("%s: %v FLOP and %v bytes, expected %v", c.Name(), op.FLOP, op.Bytes, w)
+		}
+		if e, ok := op.Op.(*backend.ExpertLinear); ok {
+			ids, seen := make([]int32, e.IDs.Len()), map[int32]bool{}
+			if err := backend.GetI32(b, e.IDs, ids); err != nil {
+				t.Fatal(err)
+			}
+			for _, id := range ids {
+				seen[id] = true
+			}
+			if len(seen) != min(len(ids), 8) {
+				t.Errorf("%s reads the matrices of %d experts", c.Name(), len(seen))
+			}
+		}
+		if err := backend.Run(b, op.Op); err != nil {
+			t.Errorf("%s: %v", c.Name(), err)
+		}
+		op.Free()
+	}
+	for name := range want {
+		t.Errorf("%s is not there", name)
+	}
+}
+
 // TestBlocks leaves out what cannot be stored.
 func TestBlocks(t *testing.T) {
 	for _, c := range Cases(shape(40, 64), all) {

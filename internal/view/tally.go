@@ -63,6 +63,9 @@ func (r TallyResult) Text(s *Screen) error {
 		rows = append(rows, []string{o.What, count(o.Tensors), "", count(o.Weights), "", ""})
 	}
 	rows = append(rows, []string{"all parameters", "", "", count(r.Parameters), "", ""})
+	if r.Active > 0 {
+		rows = append(rows, []string{activeParameters, "", "", count(r.Active), "", ""})
+	}
 	var bars [][]string // with a bar for each kind, if there is room for it
 	for i, row := range rows {
 		bar := ""
@@ -83,6 +86,9 @@ func (r TallyResult) Text(s *Screen) error {
 	}
 	return s.Print("\nin memory, with matrices as %s", strings.Join(sizes, ", "))
 }
+
+// activeParameters is what Text and Table call those of a mixture of experts.
+const activeParameters = "active for each token"
 
 // Table has a row a kind.
 func (r TallyResult) Table() [][]string {
@@ -105,7 +111,11 @@ func (r TallyResult) Table() [][]string {
 	for _, b := range r.Bytes {
 		last = append(last, fmt.Sprint(b.Bytes))
 	}
-	return append(rows, last)
+	rows = append(rows, last)
+	if r.Active > 0 {
+		rows = append(rows, append([]string{activeParameters, "", "", "", fmt.Sprint(r.Active), "", ""}, blank...))
+	}
+	return rows
 }
 
 // Draw draws a bar a kind.

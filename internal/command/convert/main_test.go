@@ -35,7 +35,7 @@ func run(t *testing.T, cmd *exec.Cmd) result {
 }
 
 // wrote is the one line that tells of a success.
-var wrote = regexp.MustCompile(`^wrote [^\n]+: (GGUF|safetensors), (f32|f16|bf16|q8_0|q6_k|q5_k_m|q4_0|q4_k_m), [0-9.]+ MiB\n$`)
+var wrote = regexp.MustCompile(`^wrote [^\n]+: (GGUF|safetensors), (f32|f16|bf16|q8_0|q6_k|q5_k_m|q4_0|q4_k_m|mxfp4), [0-9.]+ MiB\n$`)
 
 // convert runs the command and expects it to succeed, and to say what it wrote.
 // A warning may come before it, of gpt-oss.

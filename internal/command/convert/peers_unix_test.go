@@ -104,11 +104,14 @@ func judge(t *testing.T, r request) answer {
 // of the weights, to blocks of 8 bits where these are quantised, and we multiply with
 // f32. Near ties are then common in models as unsure as these.
 type peerCase struct {
-	model  string // empty: the embedded one
-	dtype  string
+	model  string  // empty: the embedded one
+	dtype  string  // empty: as it is
 	noise  float64 // the most by which a log-probability may differ; about twice what was measured
 	exact  []string
 	others []string
+
+	flags []string // of generate
+	asF32 bool     // llama.cpp gets the same numbers in f32, which it multiplies without rounding
 }
 
 // lossless reports whether the type keeps all of the weights: those of the embedded
@@ -118,24 +121,18 @@ func (c peerCase) lossless() bool { return c.dtype == "f32" || c.dtype == "f16" 
 // peerCases are of the embedded model. Where another one is embedded, another exact
 // text may be needed: one without a near tie.
 var peerCases = []peerCase{
-	{"", "f32", 0.002,
-		[]string{prompt, "Elizabeth was", "Mr. Darcy looked at her", "The family of Dashwood", "She had been", emma, "My dear Jane"},
-		[]string{"Captain Wentworth"}},
-	{"", "f16", 0.003,
-		[]string{"Elizabeth was"},
-		[]string{prompt, "Captain Wentworth", emma}},
-	{"", "bf16", 0.04,
-		nil,
-		[]string{prompt, "Elizabeth was", "Captain Wentworth"}},
-	{"", "q8_0", 0.1,
-		[]string{emma, "She had been"},
-		[]string{prompt, "Elizabeth was", "Mr. Darcy looked at her", "My dear Jane"}},
-	{"", "q4_0", 0.12,
-		[]string{emma},
-		[]string{prompt, "Elizabeth was", "Captain Wentworth"}},
-	{"", "q6_k", 0.1, nil, []string{prompt, "Elizabeth was", emma}},
-	{"", "q5_k_m", 0.12, nil, []string{prompt, "Elizabeth was", emma}},
-	{"", "q4_k_m", 0.12, nil, []string{prompt, "Elizabeth was", emma}},
+	{dtype: "f32", noise: 0.002, exact: []string{prompt, "Elizabeth was", "Mr. Darcy looked at her", "The family of Dashwood", "She had been", emma, "My dear Jane"},
+		others: []string{"Captain Wentworth"}},
+	{dtype: "f16", noise: 0.003, exact: []string{"Elizabeth was"},
+		others: []string{prompt, "Captain Wentworth", emma}},
+	{dtype: "bf16", noise: 0.04, others: []string{prompt, "Elizabeth was", "Captain Wentworth"}},
+	{dtype: "q8_0", noise: 0.1, exact: []string{emma, "She had been"},
+		others: []string{prompt, "Elizabeth was", "Mr. Darcy looked at her", "My dear Jane"}},
+	{dtype: "q4_0", noise: 0.12, exact: []string{emma},
+		others: []string{prompt, "Elizabeth was", "Captain Wentworth"}},
+	{dtype: "q6_k", noise: 0.1, others: []string{prompt, "Elizabeth was", emma}},
+	{dtype: "q5_k_m", noise: 0.12, others: []string{prompt, "Elizabeth was", emma}},
+	{dtype: "q4_k_m", noise: 0.12, others: []string{prompt, "Elizabeth was", emma}},
 }
 
 const emma = "Emma Woodhouse, handsome, clever, and rich"
@@ -159,16 +156,19 @@ func (c peerCase) run(t *testing.T, library string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), c.dtype+".gguf")
-	args := []string{"--dtype=" + c.dtype, "-o", path}
+	path := filepath.Join(t.TempDir(), "model.gguf")
+	args := []string{"-o", path}
 	if c.model != "" {
 		args = append(args, "--model="+c.model)
 	}
-	d, err := backend.ParseDType(c.dtype, backend.Weights|backend.Targets)
-	if err != nil {
-		t.Fatal(err)
+	d := backend.None
+	if c.dtype != "" {
+		if d, err = backend.ParseDType(c.dtype, backend.Weights|backend.Targets); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--dtype="+c.dtype)
 	}
-	if d.Is(backend.Targets) {
+	if d == backend.None || d.Is(backend.Targets) {
 		convert(t, args...)
 	} else {
 		m, err := checkpoint.Open(c.model)
@@ -180,13 +180,17 @@ func (c peerCase) run(t *testing.T, library string) {
 		}
 	}
 	r := request{Library: library, Model: path, N: peerTokens, Never: []int{2047}}
+	if c.asF32 {
+		r.Model = filepath.Join(t.TempDir(), "f32.gguf")
+		convert(t, "--model="+path, "--dtype=f32", "-o", r.Model)
+	}
 	r.Texts = slices.Concat(c.exact, c.others, peerTexts)
 	var ours []generated
 	for _, text := range slices.Concat(c.exact, c.others) {
-		g := continueText(t, path, text)
+		g := continueText(t, path, text, c.flags...)
 		if c.lossless() { // llama.cpp shall say what the original does
 			converted := g.IDs
-			if g = continueText(t, c.model, text); !slices.Equal(g.IDs, converted) {
+			if g = continueText(t, c.model, text, c.flags...); !slices.Equal(g.IDs, converted) {
 				t.Errorf("%q: %v, converted %v", text, g.IDs, converted)
 			}
 		}
@@ -260,9 +264,9 @@ type generated struct {
 }
 
 // continueText is what generate makes of the model in path, or the embedded one.
-func continueText(t *testing.T, path, text string) generated {
+func continueText(t *testing.T, path, text string, flags ...string) generated {
 	t.Helper()
-	args := []string{"--backend=cpu", "--json", "--temp=0", "--ignore-eos", "-n", "100", text}
+	args := append([]string{"--backend=cpu", "--json", "--temp=0", "--ignore-eos", "-n", "100", text}, flags...)
 	if path != "" {
 		args = append(args, "--model="+path)
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"caldera/gpt"
+	"caldera/gpt/chat"
 	"caldera/gpt/model"
 	"caldera/gpt/tokenizer"
 	"caldera/internal/cli"
@@ -27,6 +28,8 @@ type writer struct {
 	answer    *int // whose tokens these are, in the stream; nil where there is one answer
 	quiet     bool // print no text
 	faint     bool // the prompt
+	reasons   *reasons
+	template  *chat.Template // of a chat whose answer is printed; nil for none
 
 	text    strings.Builder // what was generated, to be reported
 	stopped bool            // at a stop text
@@ -45,6 +48,9 @@ func (f *flags) newWriter(out io.Writer, t *tokenizer.Tokenizer, r *generated) (
 		w.decoder, w.prefix = t.NewDecoder(), t.Prefix()
 	} else if len(f.Stop) > 0 {
 		return nil, cli.Usagef("--stop=%s: the checkpoint has no tokenizer, so there is no text to stop at", f.Stop[0])
+	}
+	if f.Prompt.Chat != nil && !w.quiet && t != nil {
+		w.template = &f.Prompt.Chat.Template
 	}
 	var err error
 	w.stopper, err = gpt.NewStopper(f.Stop...)
@@ -70,6 +76,13 @@ func (w *writer) prompt(ids []int, c model.Config, hidden bool) error {
 		ids = ids[n:]
 	} else if w.decoder != nil && len(c.BOS) > 0 && ids[0] == c.BOS[0] {
 		ids = ids[1:]
+	}
+	if w.template != nil {
+		before, err := w.tokenizer.DecodeBytes(ids)
+		if err != nil {
+			return err
+		}
+		w.reasons = newReasons(w, chat.NewSplitter(*w.template, string(before)))
 	}
 	if w.quiet || hidden {
 		if w.decoder != nil && len(ids) > 0 {
@@ -113,7 +126,7 @@ func (w *writer) token(t gpt.Token) error {
 		w.text.WriteString(piece)
 	}
 	if !w.stream {
-		return w.print(piece)
+		return w.say(piece)
 	}
 	p := w.report.place(t)
 	if w.decoder != nil {
@@ -139,14 +152,26 @@ func (w *writer) end() error {
 			Text   string `json:"text"`
 		}{w.answer, rest})
 	}
-	if err := w.print(rest); err != nil {
+	err := w.say(rest)
+	if err == nil && w.reasons != nil {
+		err = w.reasons.end()
+	}
+	if err != nil {
 		return err
 	}
 	if w.quiet || !w.printed {
 		return nil
 	}
-	_, err := io.WriteString(w.out, "\n")
+	_, err = io.WriteString(w.out, "\n")
 	return err
+}
+
+// say prints a part of what was generated: of a chat what it answers, apart from its reasoning.
+func (w *writer) say(piece string) error {
+	if w.reasons != nil {
+		return w.reasons.next(piece)
+	}
+	return w.print(piece)
 }
 
 func (w *writer) print(s string) error {

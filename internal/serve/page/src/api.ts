@@ -92,6 +92,7 @@ export interface TallyResult {
   weights: number;
   left_out: TallyRest[] | null;
   parameters: number;
+  active: number;
   bytes: DTypeBytes[] | null;
 }
 

@@ -29,6 +29,7 @@ export function Tally({ info }: { info: Info }) {
               caption="What the tally leaves out, and all parameters" rows={[
                 ...(r.left_out ?? []).map((o) => ({ what: o.what, tensors: o.tensors as number | undefined, weights: o.weights })),
                 { what: 'all parameters', tensors: undefined, weights: r.parameters },
+                ...(r.active > 0 ? [{ what: 'active for each token', tensors: undefined, weights: r.active }] : []),
               ]}
               columns={[
                 { head: 'What', cell: (o) => o.what },
