@@ -79,7 +79,7 @@ func TestTransfers(t *testing.T) {
 func TestLargeTransfers(t *testing.T) {
 	b := openTest(t, lavapipe, staged)
 	rng := rand.New(rand.NewPCG(5, 6))
-	size := 3*stagingSize + 12345
+	size := 3*int(b.stagingSize()) + 12345
 	one := randomBytes(rng, size)
 	buf := mustAlloc(t, b, size+1)
 	other := mustAlloc(t, b, 100)

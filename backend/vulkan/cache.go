@@ -67,14 +67,25 @@ type cacheFile struct {
 	sum  [sha256.Size]byte // checksum of the data that was read
 }
 
-// cacheFileOf returns the file for key. Its path is "" if the user has no cache directory.
-func cacheFileOf(key cacheKey) cacheFile {
-	dir, err := os.UserCacheDir()
-	if err != nil {
+// cacheFolder is where the files are in a user's cache directory. If that is "", it is the one that the system names;
+// if there is none, the folder is "" too.
+func cacheFolder(user string) string {
+	if user == "" {
+		var err error
+		if user, err = os.UserCacheDir(); err != nil {
+			return ""
+		}
+	}
+	return filepath.Join(user, "caldera", "vulkan")
+}
+
+// cacheFileOf returns the file for key in a folder. Its path is "" if that is.
+func cacheFileOf(folder string, key cacheKey) cacheFile {
+	if folder == "" {
 		return cacheFile{key: key}
 	}
 	name := fmt.Sprintf("%04x-%04x-%x-%x%s", key.vendor, key.device, key.uuid, key.shaders[:8], cacheSuffix)
-	return cacheFile{path: filepath.Join(dir, "caldera", "vulkan", name), key: key}
+	return cacheFile{path: filepath.Join(folder, name), key: key}
 }
 
 // read returns the file's data, or nil if it has none that are valid.

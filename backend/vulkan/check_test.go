@@ -54,6 +54,7 @@ func tryChoices(t *testing.T, b *Backend, products []product) (tried int) {
 // TestEveryChoice computes products in all ways that there are, the rule's and others: what the
 // checks compare with is right, and so is each kernel in each division of its work.
 func TestEveryChoice(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, driver string
 		clamp        func(*Limits)

@@ -110,6 +110,7 @@ func checkedInTable(b *Backend) (list []unchecked) {
 // TestEveryKernelIsChecked: each shader has a check, or is checked where it is chosen, or there is a reason
 // why it is not. Those of the table find nothing wrong with a device that computes rightly.
 func TestEveryKernelIsChecked(t *testing.T) {
+	t.Parallel()
 	seen := map[string]bool{}
 	for i := range shaders.Variants {
 		seen[shaders.Variants[i].Source] = true
@@ -159,6 +160,7 @@ var faults = []struct {
 // TestChecksFind has the compiler of a device make a fault in every kernel of the table: the check of each finds one of
 // those of arithmetic, if it has any, and that of places.
 func TestChecksFind(t *testing.T) {
+	t.Parallel()
 	c := played{name: "faults", lanes: 32}
 	var list []unchecked
 	missed := map[pipelineKey][]string{} // faults of arithmetic that were not found

@@ -11,13 +11,20 @@ import (
 	"caldera/conformance"
 )
 
-// TestConformance runs in parallel to TestKernels. Each of them takes one device after
-// the other: devices that need the same shaders at the same time would all compile them,
-// while a later one finds them in Mesa's cache.
-func TestConformance(t *testing.T) {
+// TestConformance runs in parallel to TestKernels.
+func TestConformance(t *testing.T) { conformAll(t, testDevices) }
+
+// conformAll takes devices through the suite. Those of SwiftShader go beside others. Those of lavapipe go one after the
+// other: if they needed the same shaders at the same time all would compile them, while a later one finds them in Mesa's cache.
+func conformAll(t *testing.T, list []conforming) {
 	t.Parallel()
-	for _, p := range testDevices {
-		t.Run(p.name, p.conform)
+	for _, p := range list {
+		t.Run(p.name, func(t *testing.T) {
+			if p.driver == swiftshader {
+				t.Parallel()
+			}
+			p.conform(t)
+		})
 	}
 }
 

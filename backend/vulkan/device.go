@@ -43,7 +43,7 @@ func Devices() ([]backend.Device, error) {
 			Memory:  memoryOf(p),
 			Note:    note,
 			Open:    func() (backend.Backend, error) { return Open(Options{Device: i}) },
-			Faults:  func() string { return lastFaults(p) },
+			Faults:  func() string { return lastFaults(cacheFolder(""), p) },
 		}
 	}
 	return list, nil

@@ -72,4 +72,6 @@ type opened struct {
 	driver   driver
 	limits   Limits // without Unified
 	trusted  bool   // checks of kernels count as passed: the test shows itself what they compute
+	unit     uint64 // size of a block that several buffers share
+	cache    string // the user's cache directory; "": the usual one
 }

@@ -14,6 +14,7 @@ import (
 
 // TestInterpretedMatrices has cooperative matrices of each shape that cards have, for subgroups of 32 and 64 lanes.
 func TestInterpretedMatrices(t *testing.T) {
+	t.Parallel()
 	var all []traces
 	t.Run("shapes", func(t *testing.T) { all = interpretMatrices(t) })
 	t.Run("barriers", func(t *testing.T) { deleteBarriers(t, all, "linear_matrix") })
@@ -22,6 +23,7 @@ func TestInterpretedMatrices(t *testing.T) {
 // TestInterpretedMatrixAttention has attention on cooperative matrices of each shape that cards have, on cards with 8, 32 and
 // 64 lanes.
 func TestInterpretedMatrixAttention(t *testing.T) {
+	t.Parallel()
 	var all []traces
 	t.Run("shapes", func(t *testing.T) { all = interpretMatrixAttention(t) })
 	t.Run("barriers", func(t *testing.T) { deleteBarriers(t, all, "attention_matrix") })
@@ -127,6 +129,7 @@ func matrixProducts() (list []product) {
 
 // TestInterpretedSubgroups opens cards of every size of subgroups, of which the self-test asks each lane.
 func TestInterpretedSubgroups(t *testing.T) {
+	t.Parallel()
 	for lanes := 1; lanes <= 128; lanes *= 2 {
 		t.Run(fmt.Sprint(lanes), func(t *testing.T) {
 			t.Parallel()

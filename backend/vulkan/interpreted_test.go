@@ -36,6 +36,7 @@ const smallCase = 200_000
 // TestInterpreted holds the kernels to the conformance suite on devices that forgive nothing, and then each barrier of
 // each shader to being needed.
 func TestInterpreted(t *testing.T) {
+	t.Parallel()
 	all := make([]traces, len(cards))
 	t.Run("cards", func(t *testing.T) {
 		for i, c := range cards {

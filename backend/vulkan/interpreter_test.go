@@ -72,6 +72,7 @@ type played struct {
 	shapes   []vk.MatrixShape // of its cooperative matrices
 	clamp    func(*Limits)    // changes the limits
 	checked  bool             // kernels are checked before they are used, as on other devices
+	cache    string           // the user's cache directory; empty: that of all tests
 }
 
 // limits are those of the card.
@@ -113,6 +114,9 @@ func (c played) open(tb testing.TB, ts traces) *Backend {
 	return b
 }
 
+// interpretedUnit is the size of blocks of memory of a card: each word has its shadow, and tests open hundreds of cards.
+const interpretedUnit = 4 << 20
+
 // openQuiet is open for a test that asks for the reports itself.
 func (c played) openQuiet() (*Backend, *interpreter, error) {
 	flags := []vk.MemoryFlags{vk.DeviceLocal, vk.HostVisible | vk.HostCached}
@@ -127,11 +131,11 @@ func (c played) openQuiet() (*Backend, *interpreter, error) {
 		physical.MemoryTypes = append(physical.MemoryTypes, vk.MemoryType{Flags: f})
 	}
 	d := newInterpreter(c.lanes, 1)
-	b, err := Open(Options{opened: &opened{physical, d, c.limits(), !c.checked}, Limits: c.clamp})
+	b, err := Open(Options{opened: &opened{physical, d, c.limits(), !c.checked, interpretedUnit, c.cache}, Limits: c.clamp})
 	if err == nil { // what scratch memory held for one op, the next one must not read
-		b.mem.freed = func(b *block, offset, size uint64) {
-			if size < dedicated { // else the block is freed too
-				d.of(b.Buffer).Forget(int(offset), int(roundUp(size, rangeUnit)))
+		b.mem.freed = func(of *block, offset, size uint64) {
+			if size < b.mem.dedicated() { // else the block is freed too
+				d.of(of.Buffer).Forget(int(offset), int(roundUp(size, rangeUnit)))
 			}
 		}
 	}

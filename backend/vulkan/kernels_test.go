@@ -77,9 +77,4 @@ func TestLeftOut(t *testing.T) {
 func noSubgroups(l *Limits) { l.SubgroupArithmetic = false }
 
 // TestKernels holds every family of shaders to the conformance suite.
-func TestKernels(t *testing.T) {
-	t.Parallel()
-	for _, f := range families {
-		t.Run(f.name, f.conform)
-	}
-}
+func TestKernels(t *testing.T) { conformAll(t, families) }

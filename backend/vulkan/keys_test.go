@@ -180,7 +180,6 @@ func TestPipelines(t *testing.T) {
 
 // TestCachePaths: another device, driver or set of shaders has a file of its own.
 func TestCachePaths(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	keys := []cacheKey{testKey()}
 	add := func(change func(*cacheKey)) {
 		k := testKey()
@@ -198,7 +197,7 @@ func TestCachePaths(t *testing.T) {
 	}
 	paths := map[string]cacheKey{}
 	for _, k := range keys {
-		path := cacheFileOf(k).path
+		path := cacheFileOf("folder", k).path
 		if was, ok := paths[path]; ok {
 			t.Errorf("%+v and %+v have one path, %s", was, k, path)
 		}

@@ -13,9 +13,8 @@ import (
 // over all of it. Buffers are ranges of blocks, because drivers allow only few
 // allocations (often 4,096) and each one is slow. Sizes are in bytes.
 const (
-	blockSize = 64 << 20      // of a block that several buffers share
-	dedicated = blockSize / 2 // a buffer of at least this size has a block of its own
-	rangeUnit = 256           // alignment of ranges: the largest that Vulkan allows a device to require
+	blockSize = 64 << 20 // of a block that several buffers share
+	rangeUnit = 256      // alignment of ranges: the largest that Vulkan allows a device to require
 )
 
 // block is one allocation of device memory.
@@ -28,6 +27,7 @@ type block struct {
 // memory allocates ranges of blocks.
 type memory struct {
 	device string
+	unit   uint64 // size of a block that several buffers share: blockSize, but for a test
 	blocks []*block
 
 	// available returns the number of bytes that can still be allocated.
@@ -40,9 +40,12 @@ type memory struct {
 	freed   func(b *block, offset, size uint64) // for tests: is told of each range that is released; nil: there is none
 }
 
+// dedicated is the size from which on a buffer has a block of its own.
+func (m *memory) dedicated() uint64 { return m.unit / 2 }
+
 // alloc allocates a range of size bytes and returns its block and its offset free.
 func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
-	if size < dedicated {
+	if size < m.dedicated() {
 		for _, b := range m.blocks {
 			if offset, ok := b.ranges.alloc(size); ok {
 				return b, offset, nil
@@ -59,8 +62,8 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 		return nil, 0, &OutOfMemoryError{Device: m.device, Wanted: size, Available: free}
 	}
 	want := need
-	if size < dedicated {
-		want = max(need, min(blockSize, free&^(rangeUnit-1)))
+	if size < m.dedicated() {
+		want = max(need, min(m.unit, free&^(rangeUnit-1)))
 	}
 	mem, err := m.create(want)
 	if errors.Is(err, vk.ErrOutOfMemory) { // without the spare block, a smaller one may still fit
@@ -81,7 +84,7 @@ func (m *memory) alloc(size uint64) (b *block, offset uint64, err error) {
 }
 
 // release frees a range. A block without ranges is freed too, except for one
-// spare block of blockSize, so that allocating and freeing in turn stays fast.
+// spare block of a unit, so that allocating and freeing in turn stays fast.
 func (m *memory) release(b *block, offset, size uint64) {
 	b.ranges.release(offset, size)
 	if m.freed != nil {
@@ -90,9 +93,9 @@ func (m *memory) release(b *block, offset, size uint64) {
 	if !b.ranges.empty() {
 		return
 	}
-	spare := b.size == blockSize
+	spare := b.size == m.unit
 	for _, o := range m.blocks {
-		if o != b && o.size == blockSize && o.ranges.empty() {
+		if o != b && o.size == m.unit && o.ranges.empty() {
 			spare = false
 		}
 	}

@@ -24,6 +24,7 @@ func (h *fakeHeap) memory() *memory {
 	h.live = map[vk.Buffer]uint64{}
 	return &memory{
 		device:    "fake",
+		unit:      blockSize,
 		largest:   1 << 40,
 		available: func() uint64 { return h.room - h.used },
 		create: func(size uint64) (deviceMemory, error) {

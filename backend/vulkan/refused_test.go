@@ -67,13 +67,12 @@ func gateOp(f32, _ func(dims ...int) backend.Tensor) (backend.Op, backend.Tensor
 // TestWrongKernels: an op is computed by another kernel, and the device's line names the one that is wrong, or, where there is
 // no other one, the device is refused for it. Both at once and in a program.
 func TestWrongKernels(t *testing.T) {
-	card := played{name: "a card", lanes: 32, checked: true}
+	t.Parallel()
 	for _, c := range wrongKernels {
 		for _, how := range []string{"run", "recorded"} {
 			t.Run(c.name+" "+how, func(t *testing.T) {
 				compute := func(wrong bool) (got []float32, b *Backend, err error) {
-					t.Setenv("XDG_CACHE_HOME", t.TempDir())
-					b, d := card.openChecked(t)
+					b, d := played{name: "a card", lanes: 32, checked: true, cache: t.TempDir()}.openChecked(t)
 					d.edit = func(v *shaders.Variant, m *spirv.Module) *spirv.Module {
 						if !wrong || !slices.Contains(c.kernels, v.Name()) {
 							return m
@@ -183,8 +182,7 @@ func (d *noCompiler) Flush(m vk.Memory, offset, size uint64) error {
 // wrongly, and no file keeps it.
 func TestCheckCannotRun(t *testing.T) {
 	for _, kernels := range [][]string{{"gated_activation.x4"}, {"gated_activation.x4", "gated_activation"}} {
-		t.Setenv("XDG_CACHE_HOME", t.TempDir())
-		b, d := played{name: "a card", lanes: 32, checked: true}.openChecked(t)
+		b, d := played{name: "a card", lanes: 32, checked: true, cache: t.TempDir()}.openChecked(t)
 		b.pipes.dev = &noCompiler{interpreter: d, kernels: kernels}
 		op, _ := gateOp(func(dims ...int) backend.Tensor { return newTensor(t, b, backend.F32, dims...) }, nil)
 		err := backend.Run(b, op)
@@ -212,8 +210,7 @@ func TestCheckCannotRun(t *testing.T) {
 
 // TestChecksFreeTheirMemory, also where it cannot be written.
 func TestChecksFreeTheirMemory(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	b, d := played{name: "a card", lanes: 32, unified: true, checked: true}.openChecked(t)
+	b, d := played{name: "a card", lanes: 32, unified: true, checked: true, cache: t.TempDir()}.openChecked(t)
 	op, _ := gateOp(func(dims ...int) backend.Tensor { return newTensor(t, b, backend.F32, dims...) }, nil)
 	freed := 0
 	b.mem.freed = func(*block, uint64, uint64) { freed++ }
@@ -231,8 +228,7 @@ func TestChecksFreeTheirMemory(t *testing.T) {
 func TestFaultsAreListed(t *testing.T) {
 	for _, name := range []string{"a", "a[b", "a*", "a?[^", "%s"} {
 		dir := filepath.Join(t.TempDir(), name)
-		t.Setenv("XDG_CACHE_HOME", dir)
-		b, d := played{name: "a card", lanes: 32, checked: true}.openChecked(t)
+		b, d := played{name: "a card", lanes: 32, checked: true, cache: dir}.openChecked(t)
 		d.edit = func(v *shaders.Variant, m *spirv.Module) *spirv.Module {
 			if v.Name() != "gated_activation.x4" {
 				return m
@@ -243,7 +239,7 @@ func TestFaultsAreListed(t *testing.T) {
 		if err := errors.Join(backend.Run(b, op), b.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if got := lastFaults(b.phys); got != "gated_activation.x4" {
+		if got := lastFaults(cacheFolder(dir), b.phys); got != "gated_activation.x4" {
 			t.Errorf("with the cache in %s the faults are %q", dir, got)
 		}
 	}

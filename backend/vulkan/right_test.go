@@ -65,6 +65,7 @@ func rightProducts(in, n int, w backend.DType) (list []product) {
 // TestRightKernelsPass has cards that compute rightly check kernels for products of all kinds and lengths, as the rule
 // takes them and as measurements may: none is refused. Each card has some of them, another one others.
 func TestRightKernelsPass(t *testing.T) {
+	t.Parallel()
 	const some, fewer = 31, 113 // of so many products one as the rule takes it, and of so many ways to compute them one
 	for i, c := range []played{
 		{name: "32 lanes", lanes: 32, clamp: func(l *Limits) { dots(l); l.Vendor = nvidia }},
@@ -73,6 +74,7 @@ func TestRightKernelsPass(t *testing.T) {
 		{name: "8 lanes", lanes: 8, clamp: dots},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			b, n := c.open(t, nil), 3*i
 			tried := map[pipelineKey]unchecked{}
 			for j, in := range rightInputs {

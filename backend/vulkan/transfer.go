@@ -15,7 +15,7 @@ import (
 // through staging buffers.
 
 // stagingSize is the size of a staging buffer in bytes.
-const stagingSize = 16 << 20
+func (b *Backend) stagingSize() uint64 { return b.mem.unit / 4 }
 
 // staging is a staging buffer: memory that both the host and the device access.
 type staging struct {
@@ -92,7 +92,7 @@ func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 		if err != nil {
 			return err
 		}
-		n := uint64(copy(s.mapped[s.used:stagingSize], src)) // mapped may be longer than stagingSize
+		n := uint64(copy(s.mapped[s.used:b.stagingSize()], src)) // mapped may be longer
 		if err := b.flushMapped(&s.deviceMemory, s.used, n); err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (b *Backend) upload(buf *buffer, off uint64, src []byte) error {
 // stagingForUpload returns a staging buffer that is not full.
 func (b *Backend) stagingForUpload() (*staging, error) {
 	s := &b.up.buffers[b.up.current]
-	if s.used >= stagingSize {
+	if s.used >= b.stagingSize() {
 		// Full: the device copies from it while the host fills the other.
 		if err := b.flush(); err != nil {
 			return nil, err
@@ -130,7 +130,7 @@ func (b *Backend) stagingForUpload() (*staging, error) {
 	}
 	if s.mapped == nil {
 		var err error
-		if s.deviceMemory, err = b.createMemory(stagingSize, b.types.upload, true); err != nil {
+		if s.deviceMemory, err = b.createMemory(b.stagingSize(), b.types.upload, true); err != nil {
 			return nil, fmt.Errorf("staging memory: %w", err)
 		}
 	}
@@ -175,7 +175,7 @@ func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
 	s := &b.down
 	if s.mapped == nil {
 		var err error
-		if s.deviceMemory, err = b.createMemory(stagingSize, b.types.download, true); err != nil {
+		if s.deviceMemory, err = b.createMemory(b.stagingSize(), b.types.download, true); err != nil {
 			return fmt.Errorf("staging memory: %w", err)
 		}
 	}
@@ -184,7 +184,7 @@ func (b *Backend) read(dst []byte, buf *buffer, off uint64) error {
 		if err != nil {
 			return err
 		}
-		n := min(stagingSize, uint64(len(dst)))
+		n := min(b.stagingSize(), uint64(len(dst)))
 		rec.copy(s.Buffer, 0, buf.block.Buffer, buf.offset+off, n)
 		rec.use(buf)
 		if err := b.waitAll(); err != nil {

@@ -35,10 +35,11 @@ func least(l *Limits) {
 // TestTrialsFit encodes the checks of all kernels for cards with low limits. Each of them can run, and
 // has its pipeline in it: else a kernel that is right would not be used. Some of attention are run, and find nothing.
 func TestTrialsFit(t *testing.T) {
+	t.Parallel()
 	for i, c := range limitedCards {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("XDG_CACHE_HOME", t.TempDir())
-			c.checked = true
+			t.Parallel()
+			c.checked, c.cache = true, t.TempDir()
 			b, _ := c.openChecked(t)
 			b.pipes.closing.Store(true) // nothing is compiled
 			dry := &buffer{b: b, block: &block{}}

@@ -31,8 +31,8 @@ func (d forgetful) CreateComputePipeline(info vk.PipelineInfo) (vk.Pipeline, err
 // many pipelines it takes some.
 func TestUnroundedIsFound(t *testing.T) {
 	const some = 17
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	b, d := played{name: "a card", lanes: 32, checked: true, clamp: dots, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}}.openChecked(t)
+	t.Parallel()
+	b, d := played{name: "a card", lanes: 32, checked: true, clamp: dots, shapes: []vk.MatrixShape{{M: 16, N: 16, K: 16}}, cache: t.TempDir()}.openChecked(t)
 	b.pipes.dev = forgetful{d}
 	var list []unchecked
 	n, seen := 0, map[pipelineKey]bool{}

@@ -59,14 +59,12 @@ func cardOf(p *vk.PhysicalDevice) string {
 }
 
 // lastFaults tells which kernels failed when a card was last used with its driver, by any version
-// of this program; or "".
-func lastFaults(p *vk.PhysicalDevice) string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
+// of this program; or "". dir is the folder of the files.
+func lastFaults(dir string, p *vk.PhysicalDevice) string {
+	if dir == "" {
 		return ""
 	}
 	const most = 64 // files
-	dir = filepath.Join(dir, "caldera", "vulkan")
 	files, _ := fs.Glob(os.DirFS(dir), fmt.Sprintf("%04x-%04x-*-%s%s", p.VendorID, p.DeviceID, cardOf(p), verdictsEnding))
 	var last storedVerdicts
 	for _, name := range files[:min(len(files), most)] {

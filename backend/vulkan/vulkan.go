@@ -180,10 +180,15 @@ func (b *Backend) start(o Options) error {
 	}
 	b.mem = memory{
 		device:    b.phys.Name,
+		unit:      blockSize,
 		available: b.available,
 		largest:   b.limits.AllocationSize &^ (rangeUnit - 1),
 		create:    func(size uint64) (deviceMemory, error) { return b.createMemory(size, b.types.device, b.limits.Unified) },
 		destroy:   b.destroyMemory,
+	}
+	folder := cacheFolder("")
+	if o.opened != nil {
+		b.mem.unit, folder = o.opened.unit, cacheFolder(o.opened.cache)
 	}
 	pool, err := b.dev.CreateCommandPool()
 	if err != nil {
@@ -191,7 +196,7 @@ func (b *Backend) start(o Options) error {
 	}
 	b.queue = queue{dev: b.dev, pool: pool}
 	key := cacheKey{b.phys.VendorID, b.phys.DeviceID, b.phys.PipelineCacheUUID, shaders.Set()}
-	if b.pipes, err = newPipelines(b.dev, &b.limits, cacheFileOf(key)); err != nil {
+	if b.pipes, err = newPipelines(b.dev, &b.limits, cacheFileOf(folder, key)); err != nil {
 		return err
 	}
 	b.checks.path = beside(b.pipes.file.path, b.phys, verdictsEnding)

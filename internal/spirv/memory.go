@@ -294,7 +294,7 @@ func (c *compiler) local(m *micro) step {
 			to.high |= 1 << (lane - 64)
 		}
 	}
-	constant := len(p.terms) == 0
+	same := !slices.ContainsFunc(p.terms, func(t term) bool { return t.index.varying }) // all lanes access one place
 	if m.op == opLoad {
 		one := func(s *sub, lane, word int, r place) {
 			switch written := s.filled[word].has(lane); {
@@ -305,15 +305,50 @@ func (c *compiler) local(m *micro) step {
 			}
 			s.r[r.at+lane] = s.r[base+word*w+lane]
 		}
+		if !same {
+			return func(s *sub) {
+				lanes := s.active()
+				where(s, lanes)
+				for j, r := range regs {
+					for _, lane := range lanes {
+						if at := s.at[lane]; at != nowhere {
+							one(s, lane, at+j, r)
+						}
+					}
+				}
+			}
+		}
+		return func(s *sub) {
+			lanes := s.active()
+			where(s, lanes[:1])
+			at := s.at[lanes[0]]
+			if at == nowhere {
+				return
+			}
+			for j, r := range regs {
+				word := at + j
+				if s.filled[word].and(s.m) != s.m {
+					for _, lane := range lanes {
+						one(s, lane, word, r)
+					}
+					continue
+				}
+				s.move(r.at, base+word*w)
+				s.partly[r.partly] = s.partly[r.partly].or(s.m)
+			}
+		}
+	}
+	one := func(s *sub, lane, word int, r place) {
+		s.r[base+word*w+lane] = s.r[r.at+lane]
+		if r.partly == 0 || s.partly[r.partly].has(lane) {
+			set(&s.filled[word], lane)
+		}
+	}
+	if !same {
 		return func(s *sub) {
 			lanes := s.active()
 			where(s, lanes)
 			for j, r := range regs {
-				if word := s.at[lanes[0]] + j; constant && s.m == s.all && s.filled[word] == s.all {
-					copy(s.r[r.at:r.at+w], s.r[base+word*w:])
-					s.partly[r.partly] = s.all
-					continue
-				}
 				for _, lane := range lanes {
 					if at := s.at[lane]; at != nowhere {
 						one(s, lane, at+j, r)
@@ -324,24 +359,33 @@ func (c *compiler) local(m *micro) step {
 	}
 	return func(s *sub) {
 		lanes := s.active()
-		where(s, lanes)
+		where(s, lanes[:1])
+		at := s.at[lanes[0]]
+		if at == nowhere {
+			return
+		}
 		for j, r := range regs {
-			if word := s.at[lanes[0]] + j; constant && s.m == s.all && (r.partly == 0 || s.partly[r.partly] == s.all) {
-				copy(s.r[base+word*w:][:w], s.r[r.at:])
-				s.filled[word] = s.all
+			word := at + j
+			if r.partly != 0 && s.partly[r.partly].and(s.m) != s.m {
+				for _, lane := range lanes {
+					one(s, lane, word, r)
+				}
 				continue
 			}
-			for _, lane := range lanes {
-				at := s.at[lane]
-				if at == nowhere {
-					continue
-				}
-				s.r[base+(at+j)*w+lane] = s.r[r.at+lane]
-				if r.partly == 0 || s.partly[r.partly].has(lane) {
-					set(&s.filled[at+j], lane)
-				}
-			}
+			s.move(base+word*w, r.at)
+			s.filled[word] = s.filled[word].or(s.m)
 		}
+	}
+}
+
+// move copies a number of each active lane.
+func (s *sub) move(to, from int) {
+	if s.m == s.all {
+		copy(s.r[to:to+s.width], s.r[from:from+s.width])
+		return
+	}
+	for _, lane := range s.active() {
+		s.r[to+lane] = s.r[from+lane]
 	}
 }
 
