@@ -387,9 +387,14 @@ func (o operand) differ(got []byte, want Values) string {
 	bad, worst, excess := 0, -1, 0.0
 	width := o.Dim(-1)
 	element := func(i int) int { return o.Row(i/width) + i%width*o.Stride(-1) }
+	before, n := newBlock(o.DType, 1), o.DType.Bytes(1)
+	before.setBits(0, nothing)
+	unwritten := func(i int) bool { // what is in it from before is NaN
+		return o.access == backend.Write && bytes.Equal(before.data, got[n*element(i):n*element(i)+n])
+	}
 	for i, w := range want.v {
 		g := decode(o.DType, got, element(i))
-		if g == w || want.e[i] > math.MaxFloat64 && finite(w) || math.IsNaN(g) && math.IsNaN(w) {
+		if g == w || (want.e[i] > math.MaxFloat64 && finite(w) || math.IsNaN(g) && math.IsNaN(w)) && !unwritten(i) {
 			continue
 		}
 		delta := math.Abs(g - w)
@@ -413,10 +418,7 @@ func (o operand) differ(got []byte, want Values) string {
 	if delta := math.Abs(g - want.v[worst]); !math.IsNaN(delta) {
 		message += fmt.Sprintf(", |Δ|=%.2g > %.2g", delta, want.e[worst])
 	}
-	b := newBlock(o.DType, 1)
-	b.setBits(0, nothing)
-	n := o.DType.Bytes(1)
-	if o.access == backend.Write && bytes.Equal(b.data, got[n*element(worst):n*element(worst)+n]) {
+	if unwritten(worst) {
 		message += " (the op did not write it)"
 	}
 	return message

@@ -59,11 +59,15 @@ type expertShape struct {
 }
 
 func (s expertShape) String() string {
-	name := fmt.Sprintf("w=%v,ids=%dx%dx%d,w=%dx%dx%d", s.w, s.batch, s.time, s.chosen, s.experts, s.out, s.in)
+	name := ""
+	if s.blocks {
+		name = "x=q8_a,"
+	}
+	name += fmt.Sprintf("w=%v,ids=%dx%dx%d,w=%dx%dx%d", s.w, s.batch, s.time, s.chosen, s.experts, s.out, s.in)
 	for _, x := range []struct {
 		there bool
 		name  string
-	}{{s.shared, "shared"}, {s.blocks, "x=q8_a"}, {s.noBias, "nobias"}, {s.what != "", s.what}} {
+	}{{s.shared, "shared"}, {s.noBias, "nobias"}, {s.what != "", s.what}} {
 		if x.there {
 			name += "," + x.name
 		}

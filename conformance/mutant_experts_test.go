@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"math"
+	"slices"
 
 	"caldera/backend"
 )
@@ -113,6 +114,17 @@ var expertMutants = []struct {
 		last := float64(o.W.Dim(-3) - 1)
 		o.IDs = copied(o.IDs, func(v float64) float64 { return max(0, min(v, last)) })
 		right(o)
+	})},
+	{"leaves rows of ids outside as they were", "expert_linear", wrong(func(o *backend.ExpertLinear) {
+		data := o.Dst.Buf.(*referenceBuffer).data
+		before, experts := slices.Clone(data), float64(o.W.Dim(-3))
+		right(o)
+		for r, id := range (direct{}).Load(o.IDs).v {
+			if id < 0 || id >= experts {
+				from := o.Dst.DType.Bytes(o.Dst.Row(r))
+				copy(data[from:from+o.Dst.DType.Bytes(o.Dst.Dim(-1))], before[from:])
+			}
+		}
 	})},
 	{"forgets the bias", "expert_linear", wrong(func(o *backend.ExpertLinear) { o.Bias = backend.Tensor{}; right(o) })},
 	{"has the first expert's bias for all", "expert_linear", wrong(func(o *backend.ExpertLinear) {

@@ -129,12 +129,22 @@ type EmbeddingPush struct {
 type ExpertLinearPush struct {
 	Dst, X                             View // Strides[0] is that of the batch, Strides[1] that of time, Strides[2] that of experts of a token
 	Rows, N1, N2                       uint32
-	IDs, IDsStrideBatch, IDsStrideTime uint32
+	IDs, IDsStrideBatch, IDsStrideTime uint32 // IDs: of tiles, where there are any
+	Tiles, List                        uint32 // how many tiles or rows, and where the list of their rows begins
 	W, WStride, WExpert                uint32 // of rows, and of experts
 	Bias, BiasStride                   uint32
 	In, Out                            uint32
 	First, Piece, Experts              uint32 // the first expert that is bound, how many are, and there are
 	MarkMissing                        uint32 // 1: write NaN where an id is no expert's
+}
+
+// ExpertOrderPush is for expert_order.comp.
+type ExpertOrderPush struct {
+	Tile, List                         uint32 // where tiles and the list begin
+	Tiles, TileRows                    uint32
+	Rows, N1, N2                       uint32
+	IDs, IDsStrideBatch, IDsStrideTime uint32
+	Experts                            uint32
 }
 
 // ExpertSumPush is for expert_sum.comp.
@@ -384,11 +394,11 @@ type LayerNormBackwardColumnsSpec struct {
 	Lanes, LanesY, Stage uint32
 }
 
-// specs are the constants of shaders that have more than the size of a workgroup.
-// ExpertLinearSpec is for expert_linear.comp: how many invocations a workgroup has, and how many rows and
-// outputs it computes at once.
-type ExpertLinearSpec struct{ Lanes, Rows, Outs uint32 }
+// ExpertLinearSpec is for expert_linear.comp: how many invocations a workgroup has along x and y, how many rows a
+// workgroup computes at once, and how many outputs an invocation.
+type ExpertLinearSpec struct{ Lanes, LanesY, Rows, Outs uint32 }
 
+// specs are the constants of shaders that have more than the size of a workgroup.
 var specs = map[string]any{
 	"activate":                   ActivateSpec{},
 	"activate_backward":          ActivateSpec{},

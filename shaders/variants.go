@@ -214,6 +214,7 @@ var Variants = append([]Variant{
 	row("embedding_backward", "X4", embeddingBackward, EmbeddingBackwardPush{}),
 	row("embedding_chain", "", []Binding{out("chain"), in("index"), in("seq")}, EmbeddingChainPush{}), // not an op: see its file
 
+	row("expert_order", "", []Binding{out("order"), in("ids")}, ExpertOrderPush{}), // not an op: see its file
 	row("expert_sum", "", expertSum, ExpertSumPush{}),
 
 	row("gated_activation", "", gatedActivation, GatedActivationPush{}),

@@ -30,7 +30,7 @@ func TestIntegers(t *testing.T) {
 		if name != used {
 			qgemm.Use(name)
 			t.Run(name, func(t *testing.T) {
-				conformance.TestGroups(t, open, "linear/x=q8_a", "copy/dst=q8_a", "model/decode equals prefill,w=q8_0,x=q8_a")
+				conformance.TestGroups(t, open, "linear/x=q8_a", "expert_linear/x=q8_a", "copy/dst=q8_a", "model/decode equals prefill,w=q8_0,x=q8_a")
 			})
 		}
 	}

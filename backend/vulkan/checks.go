@@ -47,6 +47,7 @@ func init() { // it refers to functions that refer to it
 		"store":              {op: "storing keys and values", try: tryStore},
 
 		"expert_linear": {op: "a product with matrices of experts", try: tryExpertLinear},
+		"expert_order":  {op: "which rows experts have", try: tryExpertOrder},
 		"expert_sum":    {op: "the sum of what experts give", try: tryExpertSum},
 		"route":         {op: "the choice of experts", try: tryRoute},
 

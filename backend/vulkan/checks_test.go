@@ -79,9 +79,11 @@ func tablePipelines(b *Backend, v *shaders.Variant) (list []pipelineSpec) {
 			}
 		}
 	case "expert_linear":
-		for _, rows := range []uint32{1, expertRows} {
-			add(shaders.ExpertLinearSpec{Lanes: e.expertLanes(), Rows: rows, Outs: expertOuts})
+		for _, rows := range []int{2, 8, 9} {
+			add(e.expertSpec(rows, 2))
 		}
+	case "expert_order":
+		add(shaders.Workgroup{Lanes: e.orderLanes()})
 	case "sum_rows":
 		add(e.sumLanes(v, 3), e.sumLanes(v, 500))
 	case "linear_sum":

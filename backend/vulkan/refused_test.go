@@ -34,6 +34,13 @@ var wrongKernels = []struct {
 		op := &backend.Embedding{Dst: f32(1, 2, 8), Tokens: f32(5, 8), IDs: i32(1, 2)}
 		return op, op.Dst
 	}, "an embedding"},
+	{"experts", []string{"expert_linear.x4"}, expertsOp, ""},
+	{"experts refused", []string{"expert_linear.x4", "expert_linear"}, expertsOp, "a product with matrices of experts"},
+	{"experts' rows", []string{"expert_order"}, expertsOp, "which rows experts have"},
+	{"choice of experts", []string{"route"}, func(f32, i32 func(dims ...int) backend.Tensor) (backend.Op, backend.Tensor) {
+		op := &backend.Route{IDs: i32(3, 2), Weights: f32(3, 2), X: f32(3, 7)}
+		return op, op.Weights
+	}, "the choice of experts"},
 	{"rotary", []string{"rotary.x4"}, func(f32, i32 func(dims ...int) backend.Tensor) (backend.Op, backend.Tensor) {
 		op := &backend.Rotary{Dst: f32(1, 2, 16), X: f32(1, 2, 16), Angles: f32(4, 8), At: i32(2, 2), Heads: 2}
 		return op, op.Dst
@@ -57,6 +64,11 @@ var wrongKernels = []struct {
 		op := &backend.AdamW{W: f32(8), M: f32(8), V: f32(8), G: f32(8), Step: f32(3), Epsilon: 1}
 		return op, op.W
 	}, ""},
+}
+
+func expertsOp(f32, i32 func(dims ...int) backend.Tensor) (backend.Op, backend.Tensor) {
+	op := &backend.ExpertLinear{Dst: f32(1, 3, 2, 12), X: f32(1, 3, 1, 8), W: f32(2, 12, 8), IDs: i32(1, 3, 2)}
+	return op, op.Dst
 }
 
 func gateOp(f32, _ func(dims ...int) backend.Tensor) (backend.Op, backend.Tensor) {

@@ -66,16 +66,63 @@ func tryExpertSum(t *trials, p pipelineSpec) {
 	}
 }
 
+// tryExpertOrder makes the trials of expert_order.comp: rows where a workgroup ends, experts where it does, of which some have no rows
+// and some more than a tile, and ids that are no expert's.
+func tryExpertOrder(t *trials, p pipelineSpec) {
+	lanes := int(lanesOf(p))
+	for i, rows := range edges(2*lanes, 1) {
+		experts, tile := lanes-2+i, 3+i
+		tr := trial{what: fmt.Sprintf("%d rows of %d experts, %d a tile", rows, experts, tile)}
+		ids, whose := make([]int32, rows), make([][]float64, experts+1)
+		for r := range ids {
+			id := t.rng.IntN(experts + 1)
+			if id%3 == 0 { // several of one, and none of others
+				id = 1
+			}
+			ids[r] = int32(id)
+			if id == experts {
+				ids[r] = []int32{-1, int32(experts), math.MaxInt32, math.MinInt32}[r%4]
+			}
+			whose[id] = append(whose[id], float64(r))
+		}
+		n := mostTiles(rows, experts, tile)
+		want, list := make([]float64, 0, 3*n+rows), []float64(nil)
+		for id, mine := range whose {
+			for at := 0; at < len(mine); at += tile {
+				want = append(want, float64(id), float64(len(list)+at), float64(min(tile, len(mine)-at)))
+			}
+			list = append(list, mine...)
+		}
+		want = append(want[:3*n:3*n], list...) // the rest of the tiles have no rows
+		order := t.expectInts(&tr, "the list", 1, len(want), want)
+		from := t.numbers(ids...).Reshape(1, rows)
+		tr.encode = func(e *encoder) error {
+			return e.dispatchOrder(order.Reshape(len(want)), from, n, experts, uint32(tile))
+		}
+		t.add(tr)
+	}
+}
+
 // tryExpertLinear makes the trials of expert_linear.comp: inputs where a round of a workgroup ends, outputs where it does, more
-// rows of an expert than it computes at once, and ids that are no expert's.
+// rows of an expert than it computes at once, and ids that are no expert's. Numbers of quantised types are of all magnitudes.
 func tryExpertLinear(t *trials, p pipelineSpec) {
 	const experts, chosen = 3, 2
 	spec := p.spec.(shaders.ExpertLinearSpec)
 	w, xType := dtypeOf(p.variant, ""), dtypeOf(p.variant, "X_")
-	unit := max(w.BlockLen(), unitOf(p))
+	unit, most := max(w.BlockLen(), unitOf(p)), 7
+	if w.Quantized() {
+		most = 15
+	}
 	ids := []int32{2, 0, 2, -1, 2, 2, 1, 2, experts, 2, 0, 2}
-	for i, in := range edges(int(spec.Lanes)*unitOf(p), unit) {
-		tokens, out, shared := len(ids)/chosen, int(spec.Outs)*2-1+i, i == 1 // a token's vector serves all of its experts
+	if spec.Rows > 4 {
+		ids = append(ids, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2)
+	}
+	round := int(spec.Lanes) * unitOf(p)
+	if w == backend.MXFP4 && p.variant.Has("X4") { // which takes whole blocks
+		round = int(spec.Lanes) * w.BlockLen()
+	}
+	for i, in := range edges(round, unit) {
+		tokens, out, shared := len(ids)/chosen, int(spec.LanesY*spec.Outs)*2-1+i, i == 1 // a token's vector serves all of its experts
 		if spec.Rows == 1 {
 			tokens = 1 + i
 		}
@@ -91,14 +138,14 @@ func tryExpertLinear(t *trials, p pipelineSpec) {
 		} else {
 			x.Shape, x.Strides = [4]int{1, tokens, chosen, in}, [4]int{0, chosen * x.Stride(-2), x.Stride(-2), 1}
 		}
-		matrix, weights := t.operand(w, t.integers(experts*out*in, 7), experts*out, in, 4)
+		matrix, weights := t.operand(w, t.integers(experts*out*in, most), experts*out, in, 4)
 		matrix.Shape, matrix.Strides = [4]int{1, experts, out, in}, [4]int{0, out * matrix.Stride(-2), matrix.Stride(-2), 1}
 		op := &backend.ExpertLinear{X: x, W: matrix, IDs: t.numbers(ids[:rows]...).Reshape(tokens, chosen)}
 		var bias []float32
 		if i != 2 {
 			op.Bias, bias = t.operand(backend.F32, t.integers(experts*out, 50), experts, out, 3)
 		}
-		want, most := make([]float64, rows*out), make([]float64, rows*out)
+		want, bound := make([]float64, rows*out), make([]float64, rows*out)
 		for at := range want {
 			r, o := at/out, at%out
 			id := int(ids[r])
@@ -119,10 +166,10 @@ func tryExpertLinear(t *trials, p pipelineSpec) {
 				want[at] += float64(bias[id*out+o])
 			}
 			if w.Quantized() || xType.Quantized() { // whose numbers are no integers
-				most[at] = 1e-5 * size
+				bound[at] = 1e-5 * size
 			}
 		}
-		dst := t.expect(&tr, "dst", backend.F32, rows, out, nil, want, most)
+		dst := t.expect(&tr, "dst", backend.F32, rows, out, nil, want, bound)
 		op.Dst = dst
 		op.Dst.Shape, op.Dst.Strides = [4]int{1, tokens, chosen, out}, [4]int{0, chosen * dst.Stride(-2), dst.Stride(-2), 1}
 		tr.encode = func(e *encoder) error { return encodeExpertLinear(e, op) }

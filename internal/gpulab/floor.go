@@ -34,7 +34,7 @@ var Floors = []Floor{
 	{"linear_rows", "", AMD, "", 8, "up to 16 rows of two outputs are 32 sums of four parts, each added up in shared memory"},
 	{"linear_one", "", AMD, "navi21", 6, "RDNA 2 has two thirds of the registers of RDNA 3: with the 448 bytes that a lane asks for of x, gamma, beta and four outputs it has 160; 6 subgroups of 64 lanes have 168 KiB in flight"},
 	{"linear_one", "", AMD, "", 8, "a lane asks for up to 512 bytes before it waits for any of them, into registers: 8 subgroups of 64 lanes have 200 KiB in flight"},
-	{"expert_linear", "", AMD, "", 6, "four outputs of up to four rows are 16 sums of four parts, added up in shared memory; blocks are decoded in up to 216 registers"},
+	{"expert_linear", "", AMD, "", 6, "up to 16 rows of two outputs are 32 sums, and of mxfp4 as many of a block beside them; the next numbers of w are asked for before those at hand are multiplied"},
 	{"route", "", AMD, "", 5, "a workgroup is a token, of which generation has one: the keys of all experts lie in shared memory"},
 	{"sample", "", AMD, "", 8, "one workgroup is all of it, so occupancy hides nothing"},
 	{"sample_count", "", AMD, "", 6, "a histogram lies in shared memory, and workgroups are fewer than units"},
