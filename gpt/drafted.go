@@ -37,6 +37,9 @@ func (s *Session) generateDrafted(ctx context.Context, prompt []int, d *drawer, 
 		for i := 0; ; i++ {
 			token, err := d.draw(logits[i*s.m.Vocab:(i+1)*s.m.Vocab], s.history)
 			if token == nil || err != nil {
+				if err == nil && s.drafted.Steps > 0 {
+					s.drafted.Tokens++
+				}
 				return err
 			}
 			last = token.ID

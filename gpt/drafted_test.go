@@ -337,8 +337,8 @@ func TestDraftedEnds(t *testing.T) {
 		if !slices.Equal(idsOf(got), text[:at]) {
 			t.Errorf("it ends with %v, expected %v", idsOf(got), text[:at])
 		}
-		if counts.Tokens != at-1 {
-			t.Errorf("%+v, expected %d tokens after the first", counts, at-1)
+		if counts.Tokens != at {
+			t.Errorf("%+v, expected %d tokens after the first, with the one that ends the text", counts, at)
 		}
 	}
 	if got, _ := drafting(t, m, 0, prompt, o, modelDrafter(t, m, 0)); !slices.Equal(idsOf(got), text[:at]) {

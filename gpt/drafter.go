@@ -37,7 +37,7 @@ type Drafted struct {
 	Guesses int // that the model read
 	Right   int // how many of them were what was drawn
 	Steps   int // of the model after the prompt, with guesses or without
-	Tokens  int // that were drawn after the first one
+	Tokens  int // that were drawn after the first one, with the one that ended the text
 }
 
 // PerStep is how many tokens a step gave, 1 without guesses.

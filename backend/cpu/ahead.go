@@ -5,6 +5,7 @@ import (
 
 	"caldera/backend"
 	"caldera/backend/cpu/internal/gemm"
+	"caldera/backend/cpu/internal/isa"
 )
 
 // Between two products of a few rows there are short ops, during which memory would have nothing to do. So a thread
@@ -77,7 +78,7 @@ func (m *matrixAhead) fetch(p *pool, thread int) {
 	s := p.shareOf(thread, m.n, m.unit)
 	wide, row := min(m.wide, (s.to-s.from)*m.column), m.row
 	if m.chunk > 0 {
-		row = min(m.chunk, s.to-s.from) / m.rows * m.column
+		row = isa.RunRows(min(m.chunk, s.to-s.from), m.rows, m.column) * m.column
 		wide = min(wide, row)
 	}
 	if wide <= 0 {

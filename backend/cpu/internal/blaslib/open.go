@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/ebitengine/purego"
@@ -23,6 +24,8 @@ func open(path string) (blas.Float32, string, error) {
 			defer os.Unsetenv(name)
 		}
 	}
+	runtime.LockOSThread() // the reason of an error is kept for the thread that got it
+	defer runtime.UnlockOSThread()
 	// RTLD_LOCAL: the process may have another BLAS too (of a cgo program), whose
 	// symbols must not be mixed with this one's.
 	handle, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_LOCAL)

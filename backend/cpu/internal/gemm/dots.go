@@ -2,6 +2,8 @@ package gemm
 
 import (
 	"unsafe"
+
+	"caldera/backend/cpu/internal/isa"
 )
 
 // Dots computes dst[r][c] += Σ x[r][i]·w[c][i] over i below n, for a number of rows and
@@ -42,7 +44,7 @@ func Runs(w Weights, n int) int {
 // as many long runs, which the processor foresees, rather than in rows that are too short for that.
 func (ws *Workspace) dotsInRuns(dst, x Matrix, w Weights, columns, n int) int {
 	t := use.dots[w.kind][0]
-	rows, d := columns/t.columns, depth(n) // rows of a run
+	rows, d := isa.RunRows(columns, t.columns, w.Stride), depth(n)
 	sums := grow(&ws.sums, t.columns)
 	for c := range rows {
 		for k := range t.columns {

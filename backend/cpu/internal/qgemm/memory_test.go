@@ -32,7 +32,7 @@ func atEnd[E any](t *testing.T, n int) []E {
 func TestMemoryBehind(t *testing.T) {
 	eachSet(t, func(t *testing.T) {
 		for name, f := range formats {
-			for i, n := range [][3]int{{1, 32, 1}, {7, 96, 33}, {4, 64, 32}, {6, 32, 47}} {
+			for i, n := range [][3]int{{1, 32, 1}, {1, 2304, 67}, {1, 96, 32}, {7, 96, 33}, {4, 64, 32}, {6, 32, 47}} {
 				rows, in, out := n[0], (n[1]+f.Len-1)/f.Len*f.Len, n[2]
 				p := newProblem(rand.New(rand.NewPCG(uint64(i), 8)), f, rows, in, out)
 				p.init = nil

@@ -1,6 +1,10 @@
 package qgemm
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"caldera/backend/cpu/internal/isa"
+)
 
 // oneFunc multiplies one row of x with some rows of weights where they lie: w is the first of these, and stride the bytes from
 // one to the next. Some more bytes of each row are asked for, which need not be there.
@@ -28,37 +32,40 @@ const oneAhead = 1024
 func (p *Product) oneRow(ws *Workspace, c0, c1 int) {
 	n, bytes := p.one.outputs, p.rowLen()
 	x, blocks := unsafe.SliceData(p.X), p.In/p.f.Len
-	rows := (c1 - c0) / n // of a run
-	for k := range min(n, c1-c0) {
-		prefetch(&p.W[(c0+k*rows)*p.WStride], min(oneAhead, bytes))
-	}
-	far := rows * p.WStride
-	for c := c0; c < c0+rows; c++ {
-		w := p.W[c*p.WStride:][:(n-1)*far+bytes]
-		init := ws.zeros[:n]
-		if p.Init != nil {
-			init = ws.sums[:n]
-			for k := range init {
-				init[k] = p.Init[c+k*rows]
+	for c1-c0 >= n {
+		rows := isa.RunRows(c1-c0, n, p.WStride)
+		far := rows * p.WStride
+		for k := range n {
+			prefetch(&p.W[c0*p.WStride+k*far], min(oneAhead, bytes))
+		}
+		for c := c0; c < c0+rows; c++ {
+			w := p.W[c*p.WStride:][:(n-1)*far+bytes]
+			init := ws.zeros[:n]
+			if p.Init != nil {
+				init = ws.sums[:n]
+				for k := range init {
+					init[k] = p.Init[c+k*rows]
+				}
+			}
+			p.one.run(&ws.sums[0], &init[0], x, unsafe.SliceData(w), far, blocks)
+			for k, v := range ws.sums[:n] {
+				p.Dst[c+k*rows] = v
 			}
 		}
-		p.one.run(&ws.sums[0], &init[0], x, unsafe.SliceData(w), far, blocks)
-		for k, v := range ws.sums[:n] {
-			p.Dst[c+k*rows] = v
-		}
+		c0 += n * rows
 	}
-	if c := c0 + n*rows; c < c1 {
-		columns := c1 - c
+	if c0 < c1 {
+		columns := c1 - c0
 		ws.weights = grown(ws.weights, n*bytes)
 		for o := range columns {
-			copy(ws.weights[o*bytes:][:bytes], p.W[(c+o)*p.WStride:])
+			copy(ws.weights[o*bytes:][:bytes], p.W[(c0+o)*p.WStride:])
 		}
 		clear(ws.weights[columns*bytes:])
 		clear(ws.sums[:n])
 		if p.Init != nil {
-			copy(ws.sums[:columns], p.Init[c:])
+			copy(ws.sums[:columns], p.Init[c0:])
 		}
 		p.one.run(&ws.sums[0], &ws.sums[0], x, &ws.weights[0], bytes, blocks)
-		copy(p.Dst[c:c1], ws.sums[:])
+		copy(p.Dst[c0:c1], ws.sums[:])
 	}
 }
