@@ -51,7 +51,7 @@ func TestNamedTemplates(t *testing.T) {
 		"a path for a name": {map[string]string{"tokenizer_config.json": `{"chat_template": [{"name": "../../x", "template": "t"}, {"name": "default", "template": "d"}]}`},
 			"d", map[string]string{"_._.._x": "t"}, "tokenizer.chat_template.______x", ""},
 		"names that become one": {map[string]string{"tokenizer_config.json": `{"chat_template": [{"name": "a b", "template": "t"}, {"name": "a_b", "template": "u"}, {"name": "default", "template": "d"}]}`},
-			"d", map[string]string{"a_b": "t"}, "tokenizer.chat_template.a_b", `the chat template "a_b" is left out`},
+			"d", map[string]string{"a_b": "u"}, "tokenizer.chat_template.a_b", `the chat template "a b" is left out`},
 		"no UTF-8": {map[string]string{"chat_template.jinja": "d", "additional_chat_templates/a.jinja": "\xff"}, "d", nil, "", "additional_chat_templates/a.jinja: byte 0 is 0xff"},
 		"none":     {nil, "", nil, "", ""},
 	} {
