@@ -95,6 +95,13 @@ func TestNamedTemplates(t *testing.T) {
 			if got := strings.Join(keys, " "); got != c.keys {
 				t.Errorf("GGUF has %s, expected %s", got, c.keys)
 			}
+			for _, key := range keys { // of names that become one, the one that was so already
+				v, _ := f.Value(key)
+				source, there := c.named[strings.TrimPrefix(key, "tokenizer.chat_template.")]
+				if got, _ := v.Text(); there && got != source {
+					t.Errorf("GGUF: %s is not %q", key, source)
+				}
+			}
 			// In place of another model, whose templates go.
 			if err := os.MkdirAll(filepath.Join(dir, "additional_chat_templates"), 0o777); err != nil {
 				t.Fatal(err)
