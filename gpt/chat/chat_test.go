@@ -238,6 +238,57 @@ func TestReasoning(t *testing.T) {
 	}
 }
 
+// TestReasoningCut splits answers that come in any two or three pieces as those that come whole.
+func TestReasoningCut(t *testing.T) {
+	const oss = "<|channel|>analysis<|message|>"
+	for _, x := range []struct{ source, prompt, text string }{
+		{"<think></think>", "", "<think>\n\na\n\nb\n</think>\n\nc\n"},
+		{"<think></think>", "<think>", "a\n\n</think>\n</think>b"},
+		{"<think></think>", "<think>", "a\n\n</thin\n\n"},
+		{"[THINK]", "", "x\n[THINK]\na\n\n[/THINK]\nb[THINK]c\n[/THINK]"},
+		{oss, "", oss + "a\n\n<|end|><|start|>assistant" + oss + "b\n<|end|><|start|>assistant<|channel|>final<|message|>c\n"},
+		{oss, "", "<|start|>a<|end|>b<|message|>c\n<|start|>d"},
+	} {
+		split := func(pieces ...string) string {
+			s := NewSplitter(Template{Source: x.source}, x.prompt)
+			all, was := "", false
+			say := func(text string, reasoning bool) bool {
+				if reasoning != was {
+					all += "|"
+				}
+				all, was = all+text, reasoning
+				return true
+			}
+			for _, p := range pieces {
+				s.Next(p, say)
+			}
+			s.End(say)
+			return all
+		}
+		want := split(x.text)
+		for i := range x.text {
+			for j := i; j < len(x.text); j++ {
+				if got := split(x.text[:i], x.text[i:j], x.text[j:]); got != want {
+					t.Fatalf("%q cut at %d and %d: %q, expected %q", x.text, i, j, got, want)
+				}
+			}
+		}
+		if got := split(strings.Split(x.text, "")...); got != want {
+			t.Errorf("%q by characters: %q, expected %q", x.text, got, want)
+		}
+	}
+	header := "<|start|>" + strings.Repeat("x", 503) + "<|message|>y" // as long as one may be
+	s := NewSplitter(Template{Source: oss}, "")
+	for i := range header {
+		s.Next(header[i:i+1], func(text string, _ bool) bool {
+			if text != "y" {
+				t.Fatalf("of the longest header it says %q", text)
+			}
+			return true
+		})
+	}
+}
+
 // TestValid refuses messages that no chat has.
 func TestValid(t *testing.T) {
 	if err := Valid([]Message{{Role: System}, {Role: User}, {Role: Assistant}}); err != nil {

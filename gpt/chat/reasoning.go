@@ -43,7 +43,7 @@ type Splitter struct {
 	brackets  []bracket
 	close     string // of the bracket that is open; empty outside of one
 	begun     bool   // something other than white space was said since the last mark
-	held      string // which may begin a mark
+	held      string // which may begin a mark, and line breaks that may be the last of reasoning
 	reasoning bool
 	reasoned  bool // reasoning was said, and ended
 	headers   bool // harmony's count
@@ -89,6 +89,9 @@ func (s *Splitter) Next(piece string, yield func(text string, reasoning bool) bo
 		at, mark := s.mark()
 		if mark == "" {
 			n := len(s.held) - s.partial()
+			if s.reasoning { // line breaks before the mark that ends it are not said
+				n = len(strings.TrimRight(s.held[:n], "\n"))
+			}
 			text := s.held[:n]
 			s.held = s.held[n:]
 			return s.say(text, yield)
@@ -152,10 +155,13 @@ func (s *Splitter) header() (at, n int, whole bool) {
 			at += start
 		}
 		head := s.held[at:]
-		if end := strings.Index(head, harmonyMessage); 0 <= end && end <= longestHeader {
+		end := strings.Index(head, harmonyMessage)
+		broken := strings.Index(head, harmony.close) // no header has that, and which of the two came first counts
+		switch {
+		case broken >= 0 && (end < 0 || broken < end):
+		case 0 <= end && end <= longestHeader:
 			return at, end + len(harmonyMessage), true
-		}
-		if len(head) <= longestHeader {
+		case end < 0 && len(head) < longestHeader+len(harmonyMessage): // it may end yet
 			return at, len(head), false
 		}
 		from = at + len(harmonyStart) // it is no header, but text

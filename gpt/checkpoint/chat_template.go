@@ -205,8 +205,11 @@ func choose(names []string) (int, error) {
 	return -1, fmt.Errorf("found %d templates, %s, %w", len(names), quoted(names), errNoDefault)
 }
 
-// chatTemplate reads the template of a GGUF file.
+// chatTemplate reads the template of a GGUF file, which may be one of those with a name.
 func (m metadata) chatTemplate() (ChatTemplate, error) {
 	source, _, err := m.text(keyTemplate)
+	if source == "" && err == nil {
+		source, _, err = m.text(keyTemplate + "." + defaultTemplate)
+	}
 	return ChatTemplate{Source: source, Tokens: map[string]string{}}, err
 }

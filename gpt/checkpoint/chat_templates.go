@@ -4,6 +4,7 @@ package checkpoint
 // model is converted or has learned something else.
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,9 +12,11 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"caldera/gpt/checkpoint/gguf"
+	"caldera/internal/atomicfile"
 	"caldera/internal/printable"
 	"caldera/internal/regular"
 	"caldera/internal/strictjson"
@@ -22,8 +25,21 @@ import (
 const (
 	keyTemplates = "tokenizer.chat_templates" // names of templates beside the default one, whose keys are keyTemplate.NAME
 
-	maxTemplates = 64 // beside the default one
+	maxTemplates   = 64       // beside the default one
+	maxTemplateSum = 64 << 20 // bytes of these
 )
+
+// addTemplate adds a template that is found at from. size counts the bytes of all that are in named.
+func addTemplate(named map[string]string, size *int, from, name, source string) error {
+	if *size += len(source); *size > maxTemplateSum {
+		return fmt.Errorf("%s: found more than %d bytes in the chat templates beside the default one: expected at most as many in all of them", from, maxTemplateSum)
+	}
+	if len(named) == maxTemplates {
+		return fmt.Errorf("%s: found more than %d templates", from, maxTemplates)
+	}
+	named[name] = source
+	return nil
+}
 
 // namedTemplate is one of a list in a file of JSON.
 type namedTemplate struct{ Name, Template string }
@@ -43,16 +59,12 @@ func (c *Checkpoint) SetNamedTemplates(named map[string]string) {
 
 // readNamedTemplates reads those of a directory in Hugging Face's layout: files of their own, and lists.
 func readNamedTemplates(fsys fs.FS) (map[string]string, error) {
-	named := map[string]string{}
+	named, size := map[string]string{}, 0
 	add := func(from, name, source string) error {
 		if _, known := named[name]; known || name == defaultTemplate || source == "" {
 			return nil // what was read first counts, as for the default one
 		}
-		if len(named) == maxTemplates {
-			return fmt.Errorf("%s: found more than %d templates", from, maxTemplates)
-		}
-		named[name] = source
-		return nil
+		return addTemplate(named, &size, from, name, source)
 	}
 	entries, err := fs.ReadDir(fsys, templateDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -100,42 +112,45 @@ func readNamedTemplates(fsys fs.FS) (map[string]string, error) {
 
 // namedTemplates reads those of a GGUF file, by their keys: not all files list the names.
 func (m metadata) namedTemplates() (map[string]string, error) {
-	named := map[string]string{}
+	named, size := map[string]string{}, 0
 	for _, key := range m.Keys() {
 		name, is := strings.CutPrefix(key, keyTemplate+".")
 		if !is || name == defaultTemplate {
 			continue
 		}
 		source, _, err := m.text(key)
-		if err == nil && len(named) == maxTemplates {
-			err = fmt.Errorf("%s: found more than %d templates", key, maxTemplates)
+		if err == nil && source != "" {
+			err = addTemplate(named, &size, key, name, source)
 		}
 		if err != nil {
 			return nil, err
-		}
-		if source != "" {
-			named[name] = source
 		}
 	}
 	return named, nil
 }
 
-// other matches what a name of a template has that a format does not take: in GGUF all but ASCII letters and digits, as
-// llama.cpp's gguf package has it, and in names of files what leads out of their directory.
+// spelling is how a format has names of templates.
+type spelling struct {
+	other   *regexp.Regexp // what a name has that the format does not take, which becomes "_"
+	longest int            // bytes
+}
+
 var (
-	otherInGGUF = regexp.MustCompile(`[^A-Za-z0-9]`)
-	otherInFile = regexp.MustCompile(`^\.|[^A-Za-z0-9_.-]`)
+	// ASCII letters and digits alone, as llama.cpp's gguf package has it.
+	ggufNames = spelling{regexp.MustCompile(`[^A-Za-z0-9]`), gguf.MaxKey - len(keyTemplate+".")}
+
+	// Nothing that leads out of the directory. File systems take names of 255 bytes, that of a temporary file too.
+	fileNames = spelling{regexp.MustCompile(`^\.|[^A-Za-z0-9_.-]`), 255 - len(templateSuffix) - atomicfile.Suffix}
 )
 
-// ggufTemplate is the name of a template in a GGUF file.
-func ggufTemplate(name string) string { return otherInGGUF.ReplaceAllString(name, "_") }
+// shown is a name for messages.
+func shown(name string) string { return strconv.Quote(strictjson.Shorten(name)) }
 
-// fileTemplate is the name of a template's file without its ending.
-func fileTemplate(name string) string { return otherInFile.ReplaceAllString(name, "_") }
+func (s spelling) of(name string) string { return s.other.ReplaceAllString(name, "_") }
 
 // savedTemplates are the source of the default template to be written, "" for none, and those of others by the names that
-// spelled gives them. Like a tokenizer that cannot be read, a template is left out where o allows that.
-func (c *Checkpoint) savedTemplates(o SaveOptions, spelled func(name string) string) (source string, named map[string]string, err error) {
+// the format has for them. Like a tokenizer that cannot be read, a template is left out where o allows that.
+func (c *Checkpoint) savedTemplates(o SaveOptions, names spelling) (source string, named map[string]string, err error) {
 	t, wrong := c.template()
 	if wrong != nil {
 		if err := o.lost("the chat template cannot be read, and none is written: %w", wrong); err != nil || !errors.Is(wrong, errNoDefault) {
@@ -143,27 +158,61 @@ func (c *Checkpoint) savedTemplates(o SaveOptions, spelled func(name string) str
 		}
 		t.Source = "" // those beside are good
 	}
+	if t.Source, err = o.text(t.Source); err != nil {
+		return "", nil, err
+	}
 	all, wrong := c.NamedTemplates()
 	if wrong != nil {
 		return t.Source, nil, o.lost("the chat templates beside the default one cannot be read, and are not written: %w", wrong)
 	}
-	named = map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		to := spelled(name)
+	named, err = o.named(all, names)
+	return t.Source, named, err
+}
+
+// text is the source of the default template to be written.
+func (o SaveOptions) text(source string) (string, error) {
+	if at := printable.InvalidUTF8([]byte(source)); at >= 0 {
+		return "", o.lost("the chat template is left out: byte %d is 0x%02x, expected UTF-8", at, source[at])
+	}
+	return source, nil
+}
+
+// named are the templates of all by the names that the format has for them. Of names that become one, that counts
+// which is spelled so already.
+func (o SaveOptions) named(all map[string]string, names spelling) (map[string]string, error) {
+	inOrder := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
+		return cmp.Or(cmp.Compare(changed(a, names), changed(b, names)), cmp.Compare(a, b))
+	})
+	named := map[string]string{}
+	for _, name := range inOrder {
+		to := names.of(name)
 		_, twice := named[to]
+		var err error
 		switch at := printable.InvalidUTF8([]byte(all[name])); {
-		case name == "" || twice || to == defaultTemplate:
-			err = o.lost("the chat template %.40q is left out: its name would be that of another one, or none", name)
+		case name == "":
+			err = o.lost("a chat template is left out: its name is empty")
+		case twice || to == defaultTemplate:
+			err = o.lost("the chat template %s is left out: its name would be %s, as that of another one is", shown(name), shown(to))
+		case len(to) > names.longest:
+			err = o.lost("the chat template %s is left out: its name has %d bytes, expected at most %d", shown(name), len(to), names.longest)
 		case at >= 0:
-			err = o.lost("the chat template %.40q is left out: byte %d is 0x%02x, expected UTF-8", name, at, all[name][at])
+			err = o.lost("the chat template %s is left out: byte %d is 0x%02x, expected UTF-8", shown(name), at, all[name][at])
 		default:
 			named[to] = all[name]
 		}
 		if err != nil {
-			return "", nil, err
+			return nil, err
 		}
 	}
-	return t.Source, named, nil
+	return named, nil
+}
+
+// changed is 1 for a name that the format spells otherwise, else 0.
+func changed(name string, names spelling) int {
+	if names.of(name) == name {
+		return 0
+	}
+	return 1
 }
 
 // templateMetadata are the entries for templates.

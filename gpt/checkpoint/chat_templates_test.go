@@ -51,7 +51,7 @@ func TestNamedTemplates(t *testing.T) {
 		"a path for a name": {map[string]string{"tokenizer_config.json": `{"chat_template": [{"name": "../../x", "template": "t"}, {"name": "default", "template": "d"}]}`},
 			"d", map[string]string{"_._.._x": "t"}, "tokenizer.chat_template.______x", ""},
 		"names that become one": {map[string]string{"tokenizer_config.json": `{"chat_template": [{"name": "a b", "template": "t"}, {"name": "a_b", "template": "u"}, {"name": "default", "template": "d"}]}`},
-			"d", map[string]string{"a_b": "t"}, "tokenizer.chat_template.a_b", `the chat template "a_b" is left out`},
+			"d", map[string]string{"a_b": "u"}, "tokenizer.chat_template.a_b", `the chat template "a b" is left out`},
 		"no UTF-8": {map[string]string{"chat_template.jinja": "d", "additional_chat_templates/a.jinja": "\xff"}, "d", nil, "", "additional_chat_templates/a.jinja: byte 0 is 0xff"},
 		"none":     {nil, "", nil, "", ""},
 	} {
@@ -94,6 +94,13 @@ func TestNamedTemplates(t *testing.T) {
 			keys := slices.DeleteFunc(f.Keys(), func(key string) bool { return !strings.HasPrefix(key, "tokenizer.chat_template.") })
 			if got := strings.Join(keys, " "); got != c.keys {
 				t.Errorf("GGUF has %s, expected %s", got, c.keys)
+			}
+			for _, key := range keys { // of names that become one, the one that was so already
+				v, _ := f.Value(key)
+				source, there := c.named[strings.TrimPrefix(key, "tokenizer.chat_template.")]
+				if got, _ := v.Text(); there && got != source {
+					t.Errorf("GGUF: %s is not %q", key, source)
+				}
 			}
 			// In place of another model, whose templates go.
 			if err := os.MkdirAll(filepath.Join(dir, "additional_chat_templates"), 0o777); err != nil {

@@ -185,45 +185,53 @@ func (m metadata) sampling(wanted func(name string) bool) (s Sampling, err error
 	return s, nil
 }
 
-// Generation is what the files of a model say about writing text with it. It is kept when the
-// model has learned something else.
-type Generation struct {
+// generation is what the files of a model say about writing text with it.
+type generation struct {
 	sampling Sampling
 	members  settings // of generation_config.json; nil where there is no such file
 }
 
-// Generation reads it. The error names the file of a directory, the key, what was found and what was
-// expected.
-func (c *Checkpoint) Generation() (g Generation, err error) {
-	if g.sampling, err = c.Sampling(); err != nil || c.generation == nil {
-		return g, err
-	}
-	if g.members, err = c.generation(); errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return g, err
-}
-
-// SetGeneration makes g that of the checkpoint, which is saved with it.
-func (c *Checkpoint) SetGeneration(g Generation) {
-	c.sampling = func(func(string) bool) (Sampling, error) { return g.sampling, nil }
-	c.generation = func() (settings, error) { return g.members, nil }
-}
-
 // savedGeneration is what is to be written. Like a template that cannot be read, it is left out where
 // o allows that.
-func (c *Checkpoint) savedGeneration(o SaveOptions) (Generation, error) {
-	g, err := c.Generation()
+func (c *Checkpoint) savedGeneration(o SaveOptions) (g generation, err error) {
+	if g.sampling, err = c.Sampling(); err == nil && c.generation != nil {
+		if g.members, err = c.generation(); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
 	if err != nil {
-		return Generation{}, o.lost("what the files say of sampling cannot be read, and is not written: %w", err)
+		return generation{}, o.lost("what the files say of sampling cannot be read, and is not written: %w", err)
 	}
 	return g, nil
+}
+
+// inDirectory is what a directory can hold of it. There a penalty of repetition is for all tokens.
+func (g generation) inDirectory(o SaveOptions) (generation, error) {
+	if g.members != nil {
+		return g, nil // it is from there
+	}
+	var held *int
+	if g.sampling.RepeatPenalty != nil {
+		all := -1
+		held = &all
+	}
+	var err error
+	switch n := g.sampling.RepeatLastN; {
+	case n != nil && (held == nil || *n != *held):
+		err = o.lost("%s is %d, which %s cannot say, and is left out: there a penalty is for all tokens; give --%s=%[2]d",
+			keyPenaltyLastN, *n, generationName, nameRepeatLastN)
+	case n == nil && held != nil && *g.sampling.RepeatPenalty != 1:
+		err = o.lost("%spenalty_repeat stands without %s, and so counts as many tokens as the program that draws has it: in %s a penalty is for all tokens; give --%s",
+			keySampling, keyPenaltyLastN, generationName, nameRepeatLastN)
+	}
+	g.sampling.RepeatLastN = held
+	return g, err
 }
 
 // json is the text of generation_config.json for a model of shape c: the members of the model's own file, or what a
 // GGUF file says of sampling; nil where nothing is said. It has what begins and ends a text too, for Transformers then
 // asks config.json for neither.
-func (g Generation) json(c model.Config) ([]byte, error) {
+func (g generation) json(c model.Config) ([]byte, error) {
 	all := map[string]any{}
 	for key, value := range g.members {
 		all[key] = value

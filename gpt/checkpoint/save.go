@@ -140,6 +140,9 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 		return err
 	}
 	generation, err := c.savedGeneration(o)
+	if err == nil {
+		generation, err = generation.inDirectory(o)
+	}
 	if err != nil {
 		return err
 	}
@@ -184,17 +187,17 @@ func (c *Checkpoint) SaveDir(ctx context.Context, dir string, o SaveOptions) (fa
 	return r.commit()
 }
 
-// tokenizerFiles are the files of the tokenizer and the chat templates, none where the checkpoint has none.
+// tokenizerFiles are the files of the tokenizer and of the chat templates, where the checkpoint has these.
 func (c *Checkpoint) tokenizerFiles(o SaveOptions) (map[string][]byte, error) {
 	t, err := c.savedTokenizer(o)
-	if err != nil || t == nil {
-		return map[string][]byte{}, err
+	files := map[string][]byte{}
+	if t != nil {
+		files, err = t.Vocabulary().Files()
 	}
-	files, err := t.Vocabulary().Files()
 	if err != nil {
 		return nil, err
 	}
-	template, named, err := c.savedTemplates(o, fileTemplate)
+	template, named, err := c.savedTemplates(o, fileNames)
 	if template != "" {
 		files[templateName] = []byte(template)
 	}

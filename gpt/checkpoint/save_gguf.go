@@ -115,11 +115,12 @@ func (c *Checkpoint) metadata(config model.Config, d backend.DType, o SaveOption
 	token(keyEOS, config.EOS)
 	token(keyEOT, config.EOS[min(1, len(config.EOS)):])
 	if t == nil {
-		return append(all,
-			gguf.KeyValue{Key: keyTokenizer, Value: gguf.OfText("none")},
-			gguf.KeyValue{Key: f.GGUF + keyVocab, Value: count(config.Vocab)}), tensors, nil
+		vocabulary = []gguf.KeyValue{
+			{Key: keyTokenizer, Value: gguf.OfText("none")},
+			{Key: f.GGUF + keyVocab, Value: count(config.Vocab)},
+		}
 	}
-	template, named, err := c.savedTemplates(o, ggufTemplate)
+	template, named, err := c.savedTemplates(o, ggufNames)
 	if err != nil {
 		return nil, nil, err
 	}

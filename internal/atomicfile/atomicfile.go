@@ -21,6 +21,11 @@ type File struct {
 	path string
 }
 
+// Suffix is how many bytes longer the name of a file is while it is written: the name must leave room for them.
+const Suffix = len(".0123456789abcdef.tmp")
+
+const suffix = ".%016x.tmp"
+
 // Create begins the file at path, so that a path that cannot be written is told
 // before there is anything to write. Where path is a symbolic link, it is the
 // file that it leads to which is written, and the link stays.
@@ -32,7 +37,7 @@ func Create(path string) (*File, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: it is not a regular file", path) // and must not be replaced by one
 	}
-	file, err := os.OpenFile(fmt.Sprintf("%s.%016x.tmp", path, rand.Uint64()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := os.OpenFile(path+fmt.Sprintf(suffix, rand.Uint64()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, creating(path, err) // people know nothing of the other name
 	}

@@ -28,11 +28,7 @@ type GPT struct {
 	Model     *model.Model
 	Tokenizer *tokenizer.Tokenizer // nil where there are ids only
 
-	// What is saved with the model: its chat template, if not nil, those of other names, and what its files say of
-	// writing text with it.
-	ChatTemplate   *checkpoint.ChatTemplate
-	NamedTemplates map[string]string
-	Generation     checkpoint.Generation
+	Extras checkpoint.Extras // are saved with the model
 
 	// LoRA are the settings of the adapter, where one learns: it is saved in place of the model.
 	LoRA checkpoint.LoRA
@@ -82,11 +78,7 @@ func (g *GPT) SaveWeights(dir string) error {
 	if err != nil {
 		return err
 	}
-	if g.ChatTemplate != nil {
-		c.SetChatTemplate(*g.ChatTemplate)
-	}
-	c.SetNamedTemplates(g.NamedTemplates)
-	c.SetGeneration(g.Generation)
+	c.SetExtras(g.Extras)
 	if err := diverged(c.CheckFinite(context.Background())); err != nil {
 		return err
 	}

@@ -16,6 +16,9 @@ import (
 	"caldera/internal/strictjson"
 )
 
+// MaxKey is the length of the longest key that is read, in bytes.
+const MaxKey = 1<<16 - 1
+
 const (
 	magic       = "GGUF"
 	newest      = 3 // the version that is written, and the newest that is read
@@ -32,10 +35,9 @@ const (
 const (
 	maxTensors   = 1 << 20
 	maxKeys      = 1 << 16
-	maxKey       = 1<<16 - 1 // bytes
-	maxName      = 63        // bytes; ggml has 64, with a zero at the end
-	maxRank      = 4         // dimensions of a tensor
-	maxDepth     = 8         // arrays within arrays
+	maxName      = 63 // bytes; ggml has 64, with a zero at the end
+	maxRank      = 4  // dimensions of a tensor
+	maxDepth     = 8  // arrays within arrays
 	maxAlignment = 1 << 20
 )
 
@@ -186,8 +188,8 @@ func checkKey(key string) error {
 	switch {
 	case key == "":
 		return errors.New("a key of the metadata is empty")
-	case len(key) > maxKey:
-		return fmt.Errorf("key %s is too long: found %d bytes, expected at most %d", shown, len(key), maxKey)
+	case len(key) > MaxKey:
+		return fmt.Errorf("key %s is too long: found %d bytes, expected at most %d", shown, len(key), MaxKey)
 	case !utf8.ValidString(key), strings.ContainsRune(key, 0):
 		return fmt.Errorf("key %s is not plain UTF-8", shown)
 	}

@@ -198,3 +198,26 @@ func TestKept(t *testing.T) {
 		t.Errorf("the other template is %q", got)
 	}
 }
+
+// TestAwkwardTemplates: templates whose names fit into no directory are told of once, before the first step, and the run is
+// saved; one that cannot be read is refused before it.
+func TestAwkwardTemplates(t *testing.T) {
+	base, out := smallBase(t), filepath.Join(t.TempDir(), "out")
+	list := `[{"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}, {"name": "tool use", "template": "x"}, {"name": "", "template": "x"}, {"name": "` + strings.Repeat("n", 300) + `", "template": "x"}]`
+	write(t, filepath.Join(base, "tokenizer_config.json"), `{"chat_template": `+list+`}`)
+	r := succeeds(t, without("--lora_", adapterRun(out, base, "--max_iters=1")))
+	for _, part := range []string{`the chat template "tool use" is left out`, "its name is empty", "its name has 300 bytes"} {
+		if strings.Count(r.Stderr, part) != 1 || !strings.Contains(strings.Split(r.Stderr, "\nstep ")[0], part) {
+			t.Errorf("it tells %s, expected %q once, before the first step", r.Stderr, part)
+		}
+	}
+	if got := read(t, filepath.Join(out, "newest", "additional_chat_templates", "tool_use.jinja")); got != "t" {
+		t.Errorf("the template that fits is %q", got)
+	}
+	if r := succeeds(t, exec.Command(trainBinary, "--backend=cpu", "--init=resume", "--out_dir="+out, "--max_iters=2")); strings.Contains(r.Stderr, "template") {
+		t.Errorf("once more: %s", r.Stderr)
+	}
+	write(t, filepath.Join(base, "chat_template.jinja"), "\xff")
+	refused := filepath.Join(t.TempDir(), "refused")
+	fails(t, without("--lora_", adapterRun(refused, base, "--max_iters=1")), 1, "a chat template cannot be read, and would be lost: chat_template.jinja: byte 0 is 0xff, expected UTF-8")
+}

@@ -67,9 +67,7 @@ type job struct {
 	data      *train.Data
 	record    train.DataRecord
 	tokenizer *tokenizer.Tokenizer // nil where there are ids only
-	template  *checkpoint.ChatTemplate
-	named     map[string]string     // chat templates of other names
-	writing   checkpoint.Generation // what the model's files say of writing text
+	extras    checkpoint.Extras    // of init, where the model itself is saved
 	progress  *progress
 }
 
@@ -119,7 +117,7 @@ func (f *runCommand) Run(ctx context.Context) (failed error) {
 		return err
 	}
 	defer g.Close()
-	g.ChatTemplate, g.NamedTemplates, g.Generation, g.LoRA = j.template, j.named, j.writing, j.lora
+	g.Extras, g.LoRA = j.extras, j.lora
 	return j.run(ctx, g)
 }
 
@@ -218,17 +216,23 @@ func (j *job) begin(ctx context.Context) (err error) {
 	if j.init == nil {
 		return nil
 	}
-	// A model can be trained of which these files are damaged.
-	if t, err := j.init.ChatTemplate(); err == nil {
-		j.template = &t
+	if err := j.checkFixed(j.init.Config); err != nil {
+		return err
 	}
-	if named, err := j.init.NamedTemplates(); err == nil {
-		j.named = named
+	return j.readExtras()
+}
+
+// readExtras reads what is saved with the model, and tells what of it is lost: at the first save a run has learned
+// something that an error would lose.
+func (j *job) readExtras() (err error) {
+	if j.EvalOnly || j.adapter != nil {
+		return nil // no model is saved
 	}
-	if g, err := j.init.Generation(); err == nil {
-		j.writing = g
+	j.extras, err = j.init.Extras(func(what string) { fmt.Fprintf(os.Stderr, "%s: warning: %s\n", cli.Self(), what) })
+	if err != nil {
+		err = fmt.Errorf("%s: a chat template cannot be read, and would be lost: %w: mend that file, or take it out", j.init.Path, err)
 	}
-	return j.checkFixed(j.init.Config)
+	return err
 }
 
 // checkPlot reports a picture that the run did not draw, unless it is to be
