@@ -144,7 +144,9 @@ func ggufAdapter(f *gguf.File) (*Adapter, error) {
 		return nil, fmt.Errorf("%s is there, which is not supported: expected an adapter without", keyAdapterTask)
 	}
 	alpha, found, err := valueOf(m, keyAdapterAlpha, "a number", gguf.Value.Float)
-	if err == nil && (!found || !(math.Abs(alpha) < math.MaxFloat32)) {
+	if err == nil && !found {
+		err = fmt.Errorf("%s is missing: expected a number, 0 for an adapter that is multiplied by nothing", keyAdapterAlpha)
+	} else if err == nil && !(math.Abs(alpha) < math.MaxFloat32) {
 		err = fmt.Errorf("%s: found %v, expected a finite number", keyAdapterAlpha, alpha)
 	}
 	if err != nil {

@@ -8,10 +8,12 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -28,6 +30,9 @@ const (
 
 	maxRank     = 1 << 16
 	maxPatterns = 1 << 12 // members of rank_pattern, and of alpha_pattern
+
+	maxPatternLen  = 1000    // bytes of one
+	maxPatternSize = 1 << 17 // of all of rank_pattern, or of alpha_pattern, together: see sizeOf
 )
 
 // LoRA are the settings of an adapter.
@@ -107,8 +112,11 @@ func parseAdapterConfig(text []byte) (l LoRA, err error) {
 		return l, err
 	}
 	kind := ""
-	if _, err := o.decode("peft_type", &kind, "a string"); err != nil {
+	switch found, err := o.decode("peft_type", &kind, "a string"); {
+	case err != nil:
 		return l, err
+	case !found:
+		return l, errors.New("peft_type is missing: expected \"LORA\"")
 	}
 	if kind != "LORA" {
 		return l, fmt.Errorf("peft_type: found %s, expected \"LORA\"", strictjson.Text(o["peft_type"]))
@@ -195,6 +203,7 @@ func parsePatterns(key string, value json.RawMessage) (list []pattern, err error
 	if value == nil || string(value) == "null" {
 		return nil, nil
 	}
+	size := 0
 	err = strictjson.Object(value, 1, func(text string, value json.RawMessage) error {
 		p := pattern{text: text}
 		if json.Unmarshal(value, &p.value) != nil || !(p.value > -math.MaxFloat32 && p.value < math.MaxFloat32) {
@@ -203,10 +212,23 @@ func parsePatterns(key string, value json.RawMessage) (list []pattern, err error
 		if len(list) == maxPatterns {
 			return fmt.Errorf("found more than %d patterns", maxPatterns)
 		}
-		// Go's expressions take time that is linear in the text, whatever they are.
-		p.modules, err = regexp.Compile(patternOf(text))
+		if len(text) > maxPatternLen {
+			return fmt.Errorf("found a pattern of %d bytes, %q, expected at most %d", len(text), strictjson.Shorten(text), maxPatternLen)
+		}
+		n, err := sizeOf(text)
+		if err == nil {
+			if size += n; size > maxPatternSize {
+				return fmt.Errorf("with %q the patterns are a program of more than %d instructions and characters, expected fewer: shorter patterns, or without counts such as {1000}", strictjson.Shorten(text), maxPatternSize)
+			}
+			// Go's expressions take time that is linear in the text and in the size, whatever they are.
+			p.modules, err = regexp.Compile(patternOf(text))
+		}
 		if err != nil {
-			return fmt.Errorf("%q is no regular expression that is supported: %w", strictjson.Shorten(text), err)
+			reason := err.Error()
+			if bad := (*syntax.Error)(nil); errors.As(err, &bad) {
+				reason = string(bad.Code) // the rest quotes the pattern
+			}
+			return fmt.Errorf("%q is no regular expression that is supported: %s", strictjson.Shorten(text), reason)
 		}
 		list = append(list, p)
 		return nil
@@ -215,6 +237,23 @@ func parsePatterns(key string, value json.RawMessage) (list []pattern, err error
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	return list, nil
+}
+
+// sizeOf is what a pattern's program takes: its instructions, and the characters that they name. Counted repetition makes
+// it far larger than the text.
+func sizeOf(text string) (size int, err error) {
+	tree, err := syntax.Parse(patternOf(text), syntax.Perl)
+	if err != nil {
+		return 0, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return 0, err
+	}
+	for _, i := range program.Inst {
+		size += 1 + len(i.Rune)
+	}
+	return size, nil
 }
 
 // patternOf is the expression of a pattern.

@@ -6,6 +6,7 @@ package checkpoint
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"caldera/backend"
 	"caldera/backend/null"
@@ -156,7 +157,11 @@ func (x addition) numbers(m *model.Model) (a, b []float32, err error) {
 		}
 		if !m.Tune {
 			for i := range partA {
-				partA[i] = float32(float64(partA[i]) * p.scale)
+				v := partA[i]
+				if partA[i] = float32(float64(v) * p.scale); math.IsInf(float64(partA[i]), 0) {
+					return nil, nil, fmt.Errorf("adapter %s: tensor %q: element %v, %v, is infinite when it is multiplied by the scale, %v: give the adapter a smaller one",
+						p.of.Path, p.a.Name, indexOf(i, p.a.Shape), v, p.scale)
+				}
 			}
 		}
 		a = append(a, partA...)

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"caldera/backend"
 	"caldera/gpt/checkpoint/safetensors"
 	"caldera/gpt/model"
 	"caldera/internal/atomicfile"
@@ -22,18 +21,11 @@ func SaveAdapter(dir string, m *model.Model, l LoRA) error {
 		return fmt.Errorf("the model has no adapter that learns: load it with LoadOptions.Train and an adapter")
 	}
 	var tensors []safetensors.Tensor
-	data := map[string][]byte{}
+	weights := map[string]model.Weight{}
 	for _, w := range m.Trained() {
 		name := w.Name(model.HuggingFace)
-		values, err := read(m, w, *w.Tensor, 0)
-		if err == nil {
-			err = checkFinite(context.Background(), rawTensor{Name: name, DType: "F32", Shape: w.Shape, Data: func() []byte { return values }})
-		}
-		if err != nil {
-			return fmt.Errorf("tensor %s: %w", name, err)
-		}
-		tensors = append(tensors, safetensors.Tensor{Name: name, DType: safetensors.DType(backend.F32.FileName()), Shape: w.Shape})
-		data[name] = values
+		tensors = append(tensors, safetensors.Tensor{Name: name, DType: safetensors.F32, Shape: w.Shape})
+		weights[name] = w
 	}
 	targets, turned := l.Targets, false
 	var ends []string
@@ -54,7 +46,15 @@ func SaveAdapter(dir string, m *model.Model, l LoRA) error {
 		return err
 	}
 	err = safetensors.Write(filepath.Join(dir, adapterWeightsName), tensors, map[string]string{"format": "pt"}, func(w io.Writer, t safetensors.Tensor) error {
-		_, err := w.Write(data[t.Name])
+		// One is in memory at a time. The file takes its name when all of them are good.
+		data, err := read(m, weights[t.Name], *weights[t.Name].Tensor, 0)
+		if err == nil {
+			err = checkFinite(context.Background(), rawTensor{Name: t.Name, DType: string(t.DType), Shape: t.Shape, Data: func() []byte { return data }})
+		}
+		if err != nil {
+			return fmt.Errorf("tensor %s: %w", t.Name, err)
+		}
+		_, err = w.Write(data)
 		return err
 	})
 	if err != nil {

@@ -30,18 +30,24 @@ func (a *Adapter) Settings(c model.Config) (LoRA, error) {
 	}
 	l.Rank = list[0].rank
 	l.Alpha = cmp.Or(a.Alpha, float64(l.Rank)) // llama.cpp takes 0 for a product that is multiplied by 1
+	size := 0
 	for _, t := range list {
 		if t.rank == l.Rank {
 			continue
 		}
 		module := regexp.QuoteMeta(t.w.Module(f))
+		n, err := sizeOf(module)
+		if err != nil {
+			return LoRA{}, err
+		}
+		size += n
 		l.ranks = append(l.ranks, newPattern(module, float64(t.rank)))
 		if a.Alpha == 0 {
 			l.alphas = append(l.alphas, newPattern(module, float64(t.rank)))
 		}
 	}
-	if len(l.ranks) > maxPatterns {
-		err = fmt.Errorf("adapter %s: %d matrices have another rank than the first, %d: expected at most %d", a.Path, len(l.ranks), l.Rank, maxPatterns)
+	if len(l.ranks) > maxPatterns || size > maxPatternSize {
+		err = fmt.Errorf("adapter %s: %d matrices have another rank than the first, %d: expected fewer, for %s has no place for so many", a.Path, len(l.ranks), l.Rank, adapterConfigName)
 	}
 	return l, err
 }

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -22,6 +23,10 @@ const (
 
 // TestAdapterConfig reads settings as PEFT writes them, and refuses by name what is not computed.
 func TestAdapterConfig(t *testing.T) {
+	counting := map[string]int{}
+	for i := range 200 {
+		counting[fmt.Sprintf("a{1000}%d", i)] = 3
+	}
 	good := map[string]any{"peft_type": "LORA", "r": 4, "lora_alpha": 6, "target_modules": []string{"q_proj"}, "bias": "none"}
 	for name, c := range map[string]struct {
 		key   string
@@ -34,7 +39,7 @@ func TestAdapterConfig(t *testing.T) {
 		"no targets":               {"target_modules", nil, nil},
 		"targets of another type":  {"target_modules", 3, []string{"target_modules", "3"}},
 		"another method":           {"peft_type", "IA3", []string{"peft_type", "IA3", "LORA"}},
-		"no method":                {"peft_type", nil, []string{"peft_type"}},
+		"no method":                {"peft_type", nil, []string{"peft_type is missing", "LORA"}},
 		"DoRA":                     {"use_dora", true, []string{"use_dora", "not supported"}},
 		"no DoRA":                  {"use_dora", false, nil},
 		"a method of the future":   {"use_warp", true, []string{"use_warp"}},
@@ -58,6 +63,10 @@ func TestAdapterConfig(t *testing.T) {
 		"a pattern that is a list": {"rank_pattern", []int{3}, []string{"rank_pattern", "array"}},
 		"a pattern without end":    {"alpha_pattern", map[string]int{"(q": 3}, []string{"alpha_pattern", "(q"}},
 		"a pattern of Python":      {"alpha_pattern", map[string]int{`(?=x)q`: 3}, []string{"alpha_pattern", "no regular expression", "(?=x)q"}},
+		"a pattern too long":       {"rank_pattern", map[string]int{"q" + strings.Repeat("x", 3_000_000): 3}, []string{"rank_pattern", "3000001 bytes", `"qxxx`, "at most 1000"}},
+		"a pattern that counts":    {"rank_pattern", map[string]int{strings.Repeat("a{1000}", 140): 3}, []string{"rank_pattern", "a{1000}", "instructions"}},
+		"patterns that count":      {"alpha_pattern", counting, []string{"alpha_pattern", "a{1000}", "instructions"}},
+		"a pattern with controls":  {"rank_pattern", map[string]int{"(\x1b[31m\nq": 3}, []string{"rank_pattern", `(\x1b[31m\nq`, "missing closing"}},
 		"a rank of a half":         {"rank_pattern", map[string]float64{"q": 1.5}, []string{"rank_pattern", "1.5"}},
 		"an unknown setting":       {"peft_version", "0.18.0", nil},
 	} {
@@ -69,6 +78,9 @@ func TestAdapterConfig(t *testing.T) {
 		}
 		_, err = parseAdapterConfig(text)
 		wantParts(t, name, err, c.parts)
+		if err != nil && len(err.Error()) > 400 {
+			t.Errorf("%s: an error of %d bytes, expected one that is cut", name, len(err.Error()))
+		}
 	}
 	for name, text := range map[string]string{"no JSON": "r = 4", "a list": "[]", "a key twice": `{"r":1,"r":2}`, "deep": strings.Repeat(`{"a":`, 100)} {
 		if _, err := parseAdapterConfig([]byte(text)); err == nil {

@@ -20,6 +20,8 @@ import (
 	"caldera/internal/regular"
 )
 
+const isAdapter = "this is an adapter (LoRA), not a whole model: give its base model with -m, and this as an adapter beside it"
+
 const expectedModel = "expected a directory with config.json and model.safetensors, or a GGUF file"
 
 // Open opens the model at path:
@@ -97,6 +99,9 @@ var shardName = regexp.MustCompile(`^(.+)-[0-9]{5}-of-[0-9]{5}\.safetensors$`)
 // with the weights of that file, or of all shards if it is one of several.
 func openWeights(path string) (*Checkpoint, error) {
 	dir := filepath.Dir(path)
+	if filepath.Base(path) == adapterWeightsName {
+		return nil, fmt.Errorf("model %s: %s", path, isAdapter)
+	}
 	m := shardName.FindStringSubmatch(filepath.Base(path))
 	if m == nil {
 		return openDir(dir, safetensors.Open, path, path)
@@ -281,7 +286,7 @@ func lacking(dir string, names []string) string {
 	case len(names) == 0:
 		return "the directory is empty, " + expectedModel
 	case slices.Contains(names, "adapter_config.json"):
-		return "this is an adapter (LoRA), not a whole model: give its base model with -m, and this as an adapter beside it"
+		return isAdapter
 	case runCheckpoint(dir, names, adapterConfigName) != "":
 		return "this is the folder of a training run that learned an adapter (LoRA), not a whole model: give its base model with -m, and this as an adapter beside it"
 	case slices.Contains(names, "snapshots") && slices.Contains(names, "refs"):

@@ -148,6 +148,7 @@ func TestOpenExplains(t *testing.T) {
 		"a pointer for .bin":       {with("pytorch_model.bin", "version https://git-lfs.github.com/spec/v1\n"), []string{"git lfs pull"}},
 		"training_args.bin alone":  {with("training_args.bin", torchZip), []string{"no weights: expected model.safetensors"}},
 		"an adapter":               {with("adapter_config.json", "{}"), []string{"adapter (LoRA)", "beside it"}},
+		"an adapter's weights":     {file("adapter_model.safetensors", "\x02\x00\x00\x00\x00\x00\x00\x00{}"), []string{"adapter_model.safetensors: this is an adapter (LoRA)", "beside it"}},
 		"another name":             {with("mine.safetensors", "x"), []string{"no weights under the names that are known", `"mine.safetensors"`}},
 		"a checkpoint of nanoGPT":  {file("ckpt.pt", torchZip), []string{"ckpt.pt: this is a file of PyTorch", "safetensors.torch.save_file"}},
 		"an old one":               {file("model.pth", "\x80\x02\x8a\nl\xfc\x9cF"), []string{"PyTorch"}},

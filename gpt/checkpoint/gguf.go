@@ -216,7 +216,7 @@ func valueOf[T any](m metadata, key, expected string, get func(gguf.Value) (T, b
 	}
 	x, ok := get(v)
 	if !ok {
-		return x, false, fmt.Errorf("%s: found a %v, expected %s", key, v.Type, expected)
+		return x, false, fmt.Errorf("%s: found %v, expected %s", key, v.Type, expected)
 	}
 	return x, true, nil
 }

@@ -167,8 +167,8 @@ func TestLoadGGUFErrors(t *testing.T) {
 			[]string{"unknown architecture", `found general.architecture "rwkv6", expected one of "gemma2", "gemma3", "gpt2"`}},
 		{"no architecture", func(m *ggufModel) { m.unset("general.architecture") }, []string{`found general.architecture "", expected one of "gemma2", `}},
 		{"architecture of another type", func(m *ggufModel) { m.set("general.architecture", gguf.OfUint32(2)) },
-			[]string{"general.architecture: found a uint32, expected a string"}},
-		{"name of another type", func(m *ggufModel) { m.set("general.name", gguf.OfUint32(2)) }, []string{"general.name: found a uint32, expected a string"}},
+			[]string{"general.architecture: found uint32, expected a string"}},
+		{"name of another type", func(m *ggufModel) { m.set("general.name", gguf.OfUint32(2)) }, []string{"general.name: found uint32, expected a string"}},
 		{"no layers", func(m *ggufModel) { m.unset("gpt2.block_count") }, []string{"gpt2.block_count: missing, expected a whole number"}},
 		{"layers are text", func(m *ggufModel) { m.set("gpt2.block_count", gguf.OfText("1")) }, []string{`gpt2.block_count: found "1", expected a whole number`}},
 		{"0 heads", func(m *ggufModel) { m.set("gpt2.attention.head_count", gguf.OfUint32(0)) },
@@ -194,7 +194,7 @@ func TestLoadGGUFErrors(t *testing.T) {
 			m.tensors = append(m.tensors, gguf.Tensor{Name: "rope_freqs.weight", Type: gguf.TypeOf(backend.F32), Shape: []int{1}, Data: make([]byte, 4)})
 		}, []string{"rope_freqs.weight\" is not part of a GPT-2"}},
 		{"eos", func(m *ggufModel) { m.set("tokenizer.ggml.eos_token_id", gguf.OfText("x")) },
-			[]string{"tokenizer.ggml.eos_token_id: found a string"}},
+			[]string{"tokenizer.ggml.eos_token_id: found string"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := oneGGUF(t)
@@ -302,7 +302,7 @@ func TestGGUFTokenizer(t *testing.T) {
 			m.set("tokenizer.ggml.tokens", gguf.OfTexts(make([]string, 11)))
 		}, nil, "there are no tokens, expected at least one"},
 		"bos that is no flag": {func(m *ggufModel) { m.set("tokenizer.ggml.add_bos_token", gguf.OfUint32(1)) }, nil,
-			"tokenizer.ggml.add_bos_token: found a uint32, expected true or false"},
+			"tokenizer.ggml.add_bos_token: found uint32, expected true or false"},
 		"bos of nothing": {func(m *ggufModel) { m.set("tokenizer.ggml.add_bos_token", gguf.OfBool(true)) }, nil,
 			"tokenizer.ggml.add_bos_token is true, but tokenizer.ggml.bos_token_id is missing or no token"},
 		"eos beyond": {func(m *ggufModel) {

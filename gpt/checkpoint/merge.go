@@ -1,8 +1,11 @@
 package checkpoint
 
 import (
+	"fmt"
 	"math"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 
 	"caldera/backend"
@@ -11,7 +14,7 @@ import (
 
 // merged is the matrix t of a checkpoint of format is, plus what adapters add to it: W + scale · B · A of each. It is
 // summed in float64 when it is asked for, as f32 that are going to be rounded to dtype to: what comes of that is
-// what the sum itself would be rounded to, unless to is quantised.
+// what the sum itself would be rounded to, unless to is quantised. A sum that f32 does not hold is an error.
 func (x addition) merged(t rawTensor, is model.Format, m *model.Model, to backend.DType) rawTensor {
 	round := toOdd
 	if to == backend.F32 || to.Quantized() {
@@ -27,10 +30,27 @@ func (x addition) merged(t rawTensor, is model.Format, m *model.Model, to backen
 		if failed = x.add(values, is, m, round); failed != nil {
 			return make([]byte, 4*len(values))
 		}
-		data, _ := backend.Encode(nil, backend.F32, values) // which fit
+		if failed = x.finite(values, is); failed != nil {
+			return make([]byte, 4*len(values))
+		}
+		data, _ := backend.Encode(nil, backend.F32, values) // f32 holds every float32
 		return data
 	}
 	return sum
+}
+
+// finite reports a sum of values, which lie as format is stores the matrix, that f32 does not hold.
+func (x addition) finite(values []float32, is model.Format) error {
+	i := slices.IndexFunc(values, func(v float32) bool { return v-v != 0 })
+	if i < 0 {
+		return nil
+	}
+	var paths []string
+	for _, p := range x.parts {
+		paths = append(paths, fmt.Sprintf("%s (scale %v)", p.of.Path, p.scale))
+	}
+	return fmt.Errorf("element %v is %v when the adapter is added, %s, expected a finite number: leave it out, or give it a smaller scale",
+		indexOf(i, x.parts[0].w.Stored(is)), values[i], strings.Join(paths, ", "))
 }
 
 // failed is the error of data that was made.
@@ -41,12 +61,15 @@ func (t rawTensor) failed() error {
 	return t.check()
 }
 
+// maxF32 is where float64 becomes infinite in f32: half a unit above the largest number.
+const maxF32 = 0x1.ffffffp127
+
 // toOdd is x in f32, for a rounding to fewer digits that follows. Of the two neighbours of an x that f32 does not have,
 // it is the one whose last bit is 1, which no such rounding takes for a tie. So both roundings together are one
 // (Boldo and Melquiond 2008, Emulation of a FMA and Correctly Rounded Sums: Proved Algorithms Using Rounding to Odd).
 func toOdd(x float64) float32 {
 	y := float32(x)
-	if float64(y) == x || x != x {
+	if float64(y) == x || x != x || math.Abs(x) >= maxF32 {
 		return y
 	}
 	bits := math.Float32bits(y)

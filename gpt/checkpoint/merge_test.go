@@ -45,8 +45,11 @@ func TestToOdd(t *testing.T) {
 	if y := toOdd(math.Inf(1)); !math.IsInf(float64(y), 1) {
 		t.Errorf("infinity becomes %v", y)
 	}
-	if y := toOdd(1e300); y != math.MaxFloat32 {
+	if y := toOdd(1e300); !math.IsInf(float64(y), 1) {
 		t.Errorf("1e300 becomes %v", y)
+	}
+	if y := toOdd(-math.MaxFloat32 * (1 + 0x1p-30)); y != -math.MaxFloat32 {
+		t.Errorf("a little beyond the largest number becomes %v", y)
 	}
 }
 

@@ -162,7 +162,7 @@ func (row *switches) check(c Config) error {
 	case len(s.Turned) != 0 && len(s.Turned) != c.Layers:
 		return fmt.Errorf("no_rope_layers: found %d, expected one for each of the %d layers", len(s.Turned), c.Layers)
 	case row.experts && !(s.Experts <= backend.MaxExperts && 0 < s.Chosen && s.Chosen <= min(s.Experts, backend.MaxChosen)):
-		return fmt.Errorf("num_local_experts, num_experts_per_tok: found %d and %d, expected at most %d, and 1 to %d of them, but no more than there are",
+		return fmt.Errorf("num_local_experts, num_experts_per_tok (in GGUF expert_count, expert_used_count): found %d and %d, expected at most %d, and 1 to %d of them, but no more than there are",
 			s.Experts, s.Chosen, backend.MaxExperts, backend.MaxChosen)
 	case !(s.ScaleBy > 0 && s.ScaleBy < 1e12):
 		return fmt.Errorf("query_pre_attn_scalar: found %v, expected more than 0 and less than 1e12", s.ScaleBy)

@@ -3,6 +3,7 @@ package train
 // An adapter (LoRA) that learns in place of the weights of --init.
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -30,7 +31,7 @@ func (j *job) checkBase() error {
 // beginAdapter opens the adapter that learns from where it is: that of --lora, or of a run that goes on. What it is
 // becomes the run's options, but for what flags may change.
 func (j *job) beginAdapter() (err error) {
-	if j.LoRA == "" {
+	if len(j.LoRA) == 0 {
 		if j.state.Base != nil {
 			if j.adapter, err = checkpoint.OpenAdapter(j.from); err == nil {
 				j.lora = j.adapter.LoRA
@@ -38,20 +39,28 @@ func (j *job) beginAdapter() (err error) {
 		}
 		return err
 	}
+	path := j.LoRA[0]
 	switch {
+	case len(j.LoRA) > 1:
+		return cli.Usagef("--lora is given %d times: one adapter learns: expected one", len(j.LoRA))
+	case path == "":
+		return cli.Usagef("--lora is empty: expected the path of an adapter")
 	case j.Init == resume:
-		return cli.Usagef("--lora=%s: a run that is resumed goes on with its own adapter: leave --lora out, or begin a new run with --init=MODEL", j.LoRA)
+		return cli.Usagef("--lora=%s: a run that is resumed goes on with its own adapter: leave --lora out, or begin a new run with --init=MODEL", path)
 	case j.init == nil:
-		return cli.Usagef("--lora=%s: an adapter is trained beside a model: expected --init with the checkpoint that it is an adapter of", j.LoRA)
+		return cli.Usagef("--lora=%s: an adapter is trained beside a model: expected --init with the checkpoint that it is an adapter of", path)
 	case j.LoRARank != nil || j.LoRAAlpha != nil || len(j.LoRATargets) > 0:
-		return cli.Usagef("--lora=%s with --lora_rank, --lora_alpha or --lora_targets: these are the adapter's, and cannot change: leave them out", j.LoRA)
+		return cli.Usagef("--lora=%s with --lora_rank, --lora_alpha or --lora_targets: these are the adapter's, and cannot change: leave them out", path)
 	}
-	if j.adapter, err = checkpoint.OpenAdapter(j.LoRA); err != nil {
+	if j.adapter, err = checkpoint.OpenAdapter(path); err != nil {
 		return err
 	}
 	cli.Tell(os.Stderr, j.adapter.Notes())
 	if j.lora, err = j.adapter.Settings(j.init.Config); err != nil {
 		return err
+	}
+	if j.lora.Alpha < 0 {
+		return fmt.Errorf("adapter %s: its alpha is %v, expected 0 or more: an adapter that is subtracted does not learn here", path, j.lora.Alpha)
 	}
 	o := &j.options
 	o.LoRARank, o.LoRAAlpha, o.LoRATargets, o.LoRADropout = j.lora.Rank, &j.lora.Alpha, j.lora.Targets, j.lora.Dropout

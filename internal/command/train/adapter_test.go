@@ -121,6 +121,7 @@ func TestAdapterFlags(t *testing.T) {
 		{[]string{"--lora=x"}, []string{"--lora=x", "--init"}},
 		{[]string{"--init=" + base, "--lora=x", "--lora_rank=4"}, []string{"--lora=x", "--lora_rank", "leave them out"}},
 		{[]string{"--init=" + base, "--lora=x", "--lora_targets=c_attn"}, []string{"--lora=x", "--lora_targets", "leave them out"}},
+		{[]string{"--init=" + base, "--lora=x", "--lora=y"}, []string{"--lora is given 2 times", "expected one"}},
 		{[]string{"--init=" + base, "--lora="}, []string{"--lora is empty"}},
 		{[]string{"--init=" + base, "--lora_rank=4", "--lora_targets=q_proj"}, []string{"--lora_targets", `"q_proj"`, "c_attn, c_proj, c_fc"}},
 	} {
@@ -129,4 +130,24 @@ func TestAdapterFlags(t *testing.T) {
 			t.Errorf("%q: %s was made", c.args, out)
 		}
 	}
+	const llama = "../../../gpt/testdata/llama-grouped"
+	adapter := t.TempDir()
+	if err := os.CopyFS(adapter, os.DirFS("../../../gpt/testdata/lora-llama")); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, exec.Command(trainBinary, "--backend=cpu", "--data="+sample, "--init="+llama, "--lora="+adapter, "--out_dir="+adapter), 1, adapter, "is an adapter", "another --out_dir")
+	path := filepath.Join(adapter, "adapter_config.json")
+	var settings map[string]any
+	if err := json.Unmarshal([]byte(read(t, path)), &settings); err != nil {
+		t.Fatal(err)
+	}
+	settings["lora_alpha"] = -2
+	text, err := json.Marshal(settings)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails(t, exec.Command(trainBinary, "--backend=cpu", "--data="+sample, "--init="+llama, "--lora="+adapter, "--out_dir="+out), 1, "adapter "+adapter, "alpha is -2")
 }

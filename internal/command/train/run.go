@@ -29,13 +29,13 @@ type runCommand struct {
 }
 
 type modelFlags struct {
-	Init   string  `aliases:"init-from" default:"scratch" placeholder:"FROM" help:"Begin with random weights (scratch), go on with the newest checkpoint of --out_dir (resume), or fine-tune a checkpoint: a directory, a GGUF file, or a model of Hugging Face's hub (${default})."`
-	LoRA   string  `name:"lora" placeholder:"PATH" help:"Go on with a LoRA adapter beside the weights of --init, which stay as they are: a directory as PEFT has it, the folder of a training run, or a GGUF file. Its rank, alpha and matrices stay as they are."`
-	Family *string `enum:"${families}" placeholder:"NAME" help:"Family of a new model: ${families} (gpt2)."`
-	NLayer *int    `name:"n-layer" placeholder:"N" help:"Blocks of a new model (4)."`
-	NHead  *int    `name:"n-head" placeholder:"N" help:"Attention heads of a block (4)."`
-	NKV    *int    `name:"n-kv-head" placeholder:"N" help:"Heads of keys and values, of which each serves several attention heads, in a family that has such (as many as attention heads)."`
-	NEmbd  *int    `name:"n-embd" placeholder:"N" help:"Width: numbers that stand for a token (128)."`
+	Init   string   `aliases:"init-from" default:"scratch" placeholder:"FROM" help:"Begin with random weights (scratch), go on with the newest checkpoint of --out_dir (resume), or fine-tune a checkpoint: a directory, a GGUF file, or a model of Hugging Face's hub (${default})."`
+	LoRA   []string `name:"lora" sep:"none" placeholder:"PATH" help:"Go on with a LoRA adapter beside the weights of --init, which stay as they are: a directory as PEFT has it, the folder of a training run, or a GGUF file. Its rank, alpha and matrices stay as they are."`
+	Family *string  `enum:"${families}" placeholder:"NAME" help:"Family of a new model: ${families} (gpt2)."`
+	NLayer *int     `name:"n-layer" placeholder:"N" help:"Blocks of a new model (4)."`
+	NHead  *int     `name:"n-head" placeholder:"N" help:"Attention heads of a block (4)."`
+	NKV    *int     `name:"n-kv-head" placeholder:"N" help:"Heads of keys and values, of which each serves several attention heads, in a family that has such (as many as attention heads)."`
+	NEmbd  *int     `name:"n-embd" placeholder:"N" help:"Width: numbers that stand for a token (128)."`
 }
 
 type outputFlags struct {
@@ -132,6 +132,9 @@ func (j *job) openDir() (lock *os.File, undo func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if _, err := os.Lstat(j.dir.Path("adapter_config.json")); err == nil && j.Init != resume {
+		return nil, nil, fmt.Errorf("%s is an adapter, which a run would be mixed with: choose another --out_dir", j.OutDir)
+	}
 	if !there && j.Init != resume {
 		if err := os.MkdirAll(j.OutDir, 0o777); err != nil {
 			return nil, nil, err
@@ -187,7 +190,7 @@ func (j *job) begin(ctx context.Context) (err error) {
 			err = j.checkBase()
 		}
 	default:
-		if j.options = tuneOptions; deref(j.LoRARank, 0) > 0 || j.LoRA != "" {
+		if j.options = tuneOptions; deref(j.LoRARank, 0) > 0 || len(j.LoRA) > 0 {
 			j.options = adapterOptions
 		}
 		j.init, err = cli.ModelFlags{Model: j.Init}.Open(ctx, os.Stderr)
