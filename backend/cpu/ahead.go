@@ -52,10 +52,10 @@ func (p *pool) nextMatrix(ops []backend.Op) (m matrixAhead) {
 		switch f := integerFormats[w.DType]; {
 		case f != nil && l.X.DType == backend.Q8_A:
 			k := f.Kernels(rows)
-			m.unit, runs, nanos = k.Width, k.Runs(), integerNanos(l, rows)
+			m.unit, runs, nanos = k.Width, k.Runs(), columnNanos(rows, w, gops)
 		case !transposed && rows == 1:
 			weights, _ := viewWeights(w, 0)
-			runs, nanos = gemm.Runs(weights, w.Shape[3]), linearNanos(rows, w)
+			runs, nanos = gemm.Runs(weights, w.Shape[3]), columnNanos(rows, w, gflops)
 		}
 		if runs > 1 {
 			m.chunk = p.chunkOf(m.n, m.unit, nanos, fewChunks)

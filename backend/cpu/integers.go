@@ -45,7 +45,7 @@ func (b *Backend) linearIntegers(op *backend.Linear, f *qgemm.Format) {
 		b.pack()
 
 		width, threads := i.kernels.Width, b.pool.threads()
-		nanos := integerNanos(op, i.rows)
+		nanos := columnNanos(i.rows, &op.W, gops)
 		if out < 2*width*threads && i.rows >= 8*qgemm.TileRows*threads {
 			b.pool.do(i, i.rows, qgemm.TileRows, nanos*float64(out)/float64(i.rows), 1, integersRowsPart)
 		} else {
@@ -86,12 +86,6 @@ func (b *Backend) Rounding(w backend.DType) backend.DType {
 
 // gops is how many products and sums of integers a thread makes in a nanosecond: see gflops.
 const gops = 200.0
-
-// integerNanos is how long a thread takes for a column of some rows, in ns.
-func integerNanos(op *backend.Linear, rows int) float64 {
-	in := op.X.Shape[3]
-	return max(2*float64(rows)*float64(in)/gops, float64(op.W.DType.Bytes(in))/gbs)
-}
 
 // together is the end of the rows from the first on that lie at one distance from each other in dst,
 // and in the residual where sums begin with it.

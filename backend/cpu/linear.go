@@ -82,7 +82,7 @@ const (
 // copied by each thread, so by rows is cheaper where those are more, and w is no work to read.
 func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part) {
 	m, n := x.Rows(), w.Shape[2]
-	nanos := linearNanos(m, w)
+	nanos := columnNanos(m, w, gflops)
 	switch {
 	case m > n && n < 64*b.pool.threads():
 		b.pool.do(op, m, rowUnit, nanos*float64(n)/float64(m), 1, rows)
@@ -102,10 +102,10 @@ func (b *Backend) linear(op backend.Op, x, w *backend.Tensor, columns, rows part
 	}
 }
 
-// linearNanos is how long a thread takes for a column of some rows, in ns.
-func linearNanos(rows int, w *backend.Tensor) float64 {
+// columnNanos is how long a thread takes for a column of some rows, in ns, at a rate of products and sums in a nanosecond.
+func columnNanos(rows int, w *backend.Tensor, rate float64) float64 {
 	in := w.Shape[3]
-	return max(2*float64(rows)*float64(in)/gflops, float64(w.DType.Bytes(in))/gbs)
+	return max(2*float64(rows)*float64(in)/rate, float64(w.DType.Bytes(in))/gbs)
 }
 
 // Chunks are whole tiles and cache lines.

@@ -1,5 +1,6 @@
 // Package isa tells which instruction sets the kernels of the CPU backend use: those that
-// the processor and the operating system have, unless Env names fewer.
+// the processor and the operating system have, unless Env names fewer, and how far rows that
+// they read at once lie from each other.
 package isa
 
 import (
