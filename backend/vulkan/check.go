@@ -5,7 +5,6 @@ package vulkan
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -66,6 +65,23 @@ type unchecked struct {
 
 func (u *unchecked) key() pipelineKey { return pipelineKey{u.variant, u.spec} }
 
+// taken are pipelines that are taken as right until a recording is complete, each once, in the order in which they were
+// taken. So a kernel whose trials need another one is checked, and named, after that one.
+type taken struct {
+	list []unchecked
+	has  map[pipelineKey]bool
+}
+
+func (t *taken) add(u unchecked) {
+	if key := u.key(); !t.has[key] {
+		if t.has == nil {
+			t.has = map[pipelineKey]bool{}
+		}
+		t.has[key] = true
+		t.list = append(t.list, u)
+	}
+}
+
 // trusts reports whether a pipeline may be used. It checks a pipeline at its first use, with
 // the trials that try makes; while a program is recorded it takes it as right, and Record
 // checks all of its pipelines at once before it may run. An error is one of the device.
@@ -83,10 +99,8 @@ func (e *encoder) trusts(p pipelineSpec, try func(t *trials)) (ok bool, err erro
 	if e.dry != nil {
 		e.b.pipes.start(p) // for its check
 	}
-	if e.unchecked != nil {
-		if _, twice := e.unchecked[u.key()]; !twice {
-			e.unchecked[u.key()] = u
-		}
+	if e.taken != nil {
+		e.taken.add(u)
 		return true, nil
 	}
 	// What is recorded so far is submitted, so that the check has a recording of its own.
@@ -163,12 +177,12 @@ func (b *Backend) settle(list []unchecked) error {
 
 // settleAll checks what a program took as right while it was recorded. failed tells that
 // some of it is not: the program has to be recorded anew.
-func (b *Backend) settleAll(taken map[pipelineKey]unchecked) (failed bool, err error) {
-	if len(taken) == 0 {
+func (b *Backend) settleAll(t *taken) (failed bool, err error) {
+	if len(t.list) == 0 {
 		return false, nil
 	}
 	before := len(b.checks.failed)
-	err = b.settle(slices.Collect(maps.Values(taken)))
+	err = b.settle(t.list)
 	return len(b.checks.failed) > before, err
 }
 

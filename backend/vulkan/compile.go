@@ -18,7 +18,7 @@ func (b *Backend) Compile(ops ...backend.Op) {
 // says which; those that are not checked yet are taken as right (check.go). Errors are left to whoever encodes the ops
 // again, to run them.
 func (b *Backend) startPipelines(ops []backend.Op) {
-	e := encoder{b: b, dry: &buffer{b: b, block: &block{}}, unchecked: map[pipelineKey]unchecked{}}
+	e := encoder{b: b, dry: &buffer{b: b, block: &block{}}, taken: &taken{}}
 	for _, op := range ops {
 		_ = encodeOp(&e, op)
 	}

@@ -43,9 +43,9 @@ type encoder struct {
 
 	dry *buffer // stands for every buffer where ops are not encoded but only the pipelines that they need are started; else nil
 
-	// unchecked are pipelines that are taken as right until the recording is complete. nil:
+	// taken are the pipelines that are taken as right until the recording is complete. nil:
 	// each is checked before it is recorded. See trusts.
-	unchecked map[pipelineKey]unchecked
+	taken *taken
 
 	tried *tried // the pipeline whose trials are being encoded: nothing else is checked; else nil
 }

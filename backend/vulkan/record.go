@@ -37,8 +37,8 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 	}
 	b.startPipelines(ops)
 	for {
-		p, taken, err := b.record(ops)
-		wrong, unsettled := b.settleAll(taken)
+		p, t, err := b.record(ops)
+		wrong, unsettled := b.settleAll(t)
 		if err == nil && (wrong || unsettled != nil) {
 			p.release()
 			err = unsettled
@@ -56,10 +56,9 @@ func (b *Backend) Record(ops ...backend.Op) (backend.Program, error) {
 
 // record is Record, but for checking the pipelines that it has taken for the first time.
 // After an error the program is nil.
-func (b *Backend) record(ops []backend.Op) (_ *program, taken map[pipelineKey]unchecked, err error) {
+func (b *Backend) record(ops []backend.Op) (_ *program, _ *taken, err error) {
 	p := &program{b: b, ops: backend.Freeze(ops), used: map[*buffer]struct{}{}, resources: resources{b: b}}
-	taken = map[pipelineKey]unchecked{}
-	e := encoder{b: b, full: p.next, unchecked: taken}
+	e := encoder{b: b, full: p.next, taken: &taken{}}
 	err = p.next(&e)
 	if err == nil {
 		err = e.encodeAll(ops)
@@ -72,10 +71,10 @@ func (b *Backend) record(ops []backend.Op) (_ *program, taken map[pipelineKey]un
 			_ = p.end(&e) // a command buffer must be ended before it is reused
 		}
 		p.release()
-		return nil, taken, err
+		return nil, e.taken, err
 	}
 	p.buffers, p.used = slices.Collect(maps.Keys(p.used)), nil
-	return p, taken, nil
+	return p, e.taken, nil
 }
 
 // next ends the current segment, if there is one, and begins another.

@@ -3,7 +3,6 @@
 package vulkan
 
 import (
-	"maps"
 	"slices"
 	"testing"
 
@@ -76,24 +75,22 @@ func TestRightKernelsPass(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			b, n := c.open(t, nil), 3*i
-			tried := map[pipelineKey]unchecked{}
+			var tried taken
 			for j, in := range rightInputs {
 				for k, w := range backend.DTypes(backend.Weights) {
 					for _, p := range rightProducts(in, i+j+k, w) {
 						for m, way := range b.limits.choices(&p) {
 							if n++; m == 0 && n%some == 0 || n%fewer == 0 {
-								u := unchecked{way.pipeline(&b.limits, &p), func(t *trials) { tryLinear(t, &p, &way) }}
-								tried[u.key()] = u
+								tried.add(unchecked{way.pipeline(&b.limits, &p), func(t *trials) { tryLinear(t, &p, &way) }})
 							}
 						}
 					}
 				}
 			}
-			list := slices.Collect(maps.Values(tried))
-			for list := range slices.Chunk(list, 200) {
+			for list := range slices.Chunk(tried.list, 200) {
 				passAll(t, b, list)
 			}
-			t.Logf("%d pipelines", len(list))
+			t.Logf("%d pipelines", len(tried.list))
 		})
 	}
 }

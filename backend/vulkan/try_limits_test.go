@@ -84,7 +84,7 @@ func TestTrialsFit(t *testing.T) {
 				if !supportsAttention(&b.limits, op) {
 					continue
 				}
-				e := &encoder{b: b, dry: dry, unchecked: map[pipelineKey]unchecked{}}
+				e := &encoder{b: b, dry: dry, taken: &taken{}}
 				of, ways := e.waysOfAttention(op)
 				for _, way := range ways {
 					b.Take(of, way)
@@ -93,7 +93,7 @@ func TestTrialsFit(t *testing.T) {
 					}
 				}
 				b.Take(of, "")
-				for _, u := range e.unchecked {
+				for _, u := range e.taken.list {
 					if u.variant == selftestVariant() {
 						continue
 					}
