@@ -113,6 +113,7 @@ var badConfigs = []struct{ name, text, want string }{
 	{"string", `{"model_type": "gpt2", "n_inner": "8", ` + small + `}`, `n_inner: found "8", expected a whole number`},
 	{"epsilon", `{"model_type": "gpt2", "layer_norm_epsilon": 0, ` + small + `}`, "layer_norm_epsilon: found 0"},
 	{"epsilon overflows", `{"model_type": "gpt2", "layer_norm_epsilon": 1e999, ` + small + `}`, "layer_norm_epsilon: found 1e999, expected a number"},
+	{"not causal", `{"model_type": "gpt2", "is_causal": false, ` + small + `}`, "is_causal: found false, which is not supported, expected true"},
 	{"tie", `{"model_type": "gpt2", "tie_word_embeddings": 1, ` + small + `}`, "tie_word_embeddings: found 1, expected true or false"},
 	{"tanh", `{"model_type": "gpt2", "activation_function": "tanh", ` + small + `}`, `activation_function: found "tanh", which is not supported, expected "gelu_new" or "gelu_pytorch_tanh" or`},
 	{"control characters", `{"model_type": "gpt2", "activation_function": "` + "\u009b31m" + `", ` + small + `}`, `activation_function: found "\u009b31m"`},

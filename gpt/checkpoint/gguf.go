@@ -114,7 +114,10 @@ func (m metadata) config() (c model.Config, err error) {
 	var known []string
 	var f *model.Family
 	for _, x := range model.Families() {
-		_, marked := m.Value(x.GGUF + "." + x.Mark)
+		v, marked := m.Value(x.GGUF + "." + x.Mark)
+		if n, number := v.Int(); number && n == 0 {
+			marked = false // llama.cpp writes a window of 0 of models that have none
+		}
 		if x.GGUF == a && (marked || x.Mark == "" && f == nil) {
 			f = x
 		}

@@ -247,7 +247,10 @@ func TestLlamaGGUFErrors(t *testing.T) {
 		"part of a head turns":       {func(m *ggufModel) { m.set("llama.rope.dimension_count", gguf.OfUint32(16)) }, "llama.rope.dimension_count: found 16"},
 		"longrope without factors":   {func(m *ggufModel) { m.set("llama.rope.scaling.type", gguf.OfText("longrope")) }, "rope_scaling: found 0 numbers of short_factor, 0 of long_factor"},
 		"a scaling of no name":       {func(m *ggufModel) { m.set("llama.rope.scaling.type", gguf.OfText("ntk")) }, `llama.rope.scaling.type: found "ntk", which is not supported, expected "none" or "linear" or "yarn" or "longrope"`},
-		"heads of each layer":        {func(m *ggufModel) { m.set("llama.attention.head_count_kv", gguf.OfInt32s([]int32{2, 2})) }, "llama.attention.head_count_kv: found [2,2], expected a whole number"},
+		"heads of each layer":        {func(m *ggufModel) { m.set("llama.attention.head_count_kv", gguf.OfInt32s([]int32{2, 1})) }, "llama.attention.head_count_kv: found [2,1], expected a whole number"},
+		"tokens that see all others": {func(m *ggufModel) { m.set("llama.attention.causal", gguf.OfBool(false)) }, "llama.attention.causal: found false, which is not supported, expected true"},
+		"layers that guess ahead":    {func(m *ggufModel) { m.set("llama.nextn_predict_layers", gguf.OfUint32(1)) }, "llama.nextn_predict_layers: found 1, which is not supported, expected 0"},
+		"a window of 0 and text":     {func(m *ggufModel) { m.set("llama.attention.sliding_window", gguf.OfText("0")) }, `llama.attention.sliding_window: found "0"`},
 		"no epsilon":                 {func(m *ggufModel) { m.unset("llama.attention.layer_norm_rms_epsilon") }, "llama.attention.layer_norm_rms_epsilon: missing, expected a number"},
 		"no base":                    {func(m *ggufModel) { m.unset("llama.rope.freq_base") }, ""},
 		"fewer factors":              {func(m *ggufModel) { x := m.tensor("rope_freqs.weight"); x.Shape, x.Data = []int{8}, x.Data[:32] }, "rope_freqs.weight: found 8 numbers, expected 16"},
@@ -340,6 +343,39 @@ func TestLlamaLinearGGUF(t *testing.T) {
 		test.change(m)
 		if s := gpttest.OpenCheckpoint(t, m.write(t)).Config.Settings.(*model.DecoderSettings); s.Stretch != test.linear {
 			t.Errorf("%s: positions are divided by %v, expected %v", name, s.Stretch, test.linear)
+		}
+	}
+}
+
+// TestLlamaGGUFSaved reads what llama.cpp's llama_model_save_to_file writes: of each setting that it
+// knows it says something, such as a factor and a window of 0 where there is none.
+func TestLlamaGGUFSaved(t *testing.T) {
+	b := gpttest.OpenCPU(t)
+	for name, c := range gpttest.Llamas() {
+		path := saveGGUF(t, gpttest.OpenCheckpoint(t, gpttest.SaveLlama(t, c)), backend.None)
+		m := readGGUF(t, path)
+		heads := []int32{}
+		for range c.Layers {
+			heads = append(heads, int32(c.Complete().KVHeads))
+		}
+		for key, v := range map[string]gguf.Value{
+			"attention.causal": gguf.OfBool(true), "nextn_predict_layers": gguf.OfUint32(0), "expert_count": gguf.OfUint32(0),
+			"attention.sliding_window": gguf.OfUint32(0), "rope.freq_base_swa": gguf.OfFloat32(10000), "attn_logit_softcapping": gguf.OfFloat32(50),
+			"rope.scaling.attn_factor": gguf.OfFloat32(1), "rope.scaling.original_context_length": gguf.OfUint32(uint32(c.Context)),
+			"attention.head_count_kv": gguf.OfInt32s(heads), // as llama.cpp reads it too
+		} {
+			m.set("llama."+key, v)
+		}
+		if s := c.Complete().Settings.(*model.DecoderSettings); s.Scaling != "linear" && s.Scaling != "yarn" {
+			m.set("llama.rope.scaling.type", gguf.OfText("linear"))
+			m.set("llama.rope.scaling.factor", gguf.OfFloat32(0))
+		}
+		saved := m.write(t)
+		if diff := cmp.Diff(gpttest.OpenCheckpoint(t, path).Config, gpttest.OpenCheckpoint(t, saved).Config); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if !slices.Equal(gpttest.Logits(t, b, path, gpt.LoadOptions{}), gpttest.Logits(t, b, saved, gpt.LoadOptions{})) {
+			t.Errorf("%s: other scores", name)
 		}
 	}
 }

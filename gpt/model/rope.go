@@ -78,10 +78,12 @@ func ropeKeys(objects []string, types ...string) []Setting {
 	keys := []Setting{
 		theta, rule, scaled("Factor", "factor"), scaled("Original", "original_max_position_embeddings"),
 		{Field: "Scaling", GGUF: []string{"rope.scaling.type"}, Needed: Nowhere, Values: []Choice{
-			{`"none"`, "none"}, {`"linear"`, "linear"}, {`"yarn"`, "yarn"}, {`"longrope"`, "longrope"},
+			// What is linear is so by its factor: llama.cpp takes a file that is silent for linear, and
+			// writes so of a model without a scaling.
+			{`"none"`, "none"}, {`"linear"`, ""}, {`"linear"`, "linear"}, {`"yarn"`, "yarn"}, {`"longrope"`, "longrope"},
 		}},
-		{Field: "Stretch", GGUF: []string{"rope.scale_linear"}, Needed: Nowhere, ReadOnly: true}, // its old name
-		{Field: "Stretch", GGUF: []string{"rope.scaling.factor"}, Needed: Nowhere},
+		{Field: "Stretch", GGUF: []string{"rope.scale_linear"}, Needed: Nowhere, None: true, ReadOnly: true}, // its old name
+		{Field: "Stretch", GGUF: []string{"rope.scaling.factor"}, Needed: Nowhere, None: true},
 		{Field: "Trained", GGUF: []string{"rope.scaling.original_context_length"}, Needed: Nowhere},
 		{Field: "Amplitude", GGUF: []string{"rope.scaling.attn_factor"}, Needed: Nowhere, Silent: 1.0},
 	}
@@ -166,7 +168,7 @@ func (r *Rope) complete(size, context int) {
 	switch r.Scaling {
 	case "linear":
 		r.Stretch = cmp.Or(r.Stretch, r.Factor)
-		r.Factor = r.Stretch
+		r.Factor, r.Trained = r.Stretch, 0
 	case "yarn", "longrope":
 		r.Original = cmp.Or(r.Trained, r.Original, context)
 		r.Trained = r.Original

@@ -120,7 +120,7 @@ func (s *Setting) expects(c *Config) string {
 	for _, v := range s.Each {
 		texts = append(texts, string(v.Text))
 	}
-	switch all := strings.Join(texts, " or "); {
+	switch all := strings.Join(slices.Compact(texts), " or "); {
 	case s.Each != nil:
 		return fmt.Sprintf("%s for each of the layers", all)
 	case s.Values != nil:
@@ -140,7 +140,7 @@ func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMes
 	if f.Method != "" {
 		plain.JSON, plain.Values[0].Text = []string{"quantization_config.quant_method"}, Literal(`"`+f.Method+`"`)
 	}
-	for _, s := range append(f.Keys[:len(f.Keys):len(f.Keys)], vocab, plain) {
+	for _, s := range append(f.Keys[:len(f.Keys):len(f.Keys)], vocab, plain, causal, ahead) {
 		names, own := slices.Concat(s.Others, s.JSON), len(s.Others)
 		if from == GGUF {
 			names, own = nil, 0
@@ -160,7 +160,11 @@ func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMes
 			case first != nil && string(value) != string(first):
 				return fmt.Errorf("%s: found %s, expected %s as %s has", name, strictjson.Text(value), strictjson.Text(first), names[0])
 			}
-			if err := s.set(c, name, value); err != nil {
+			number := value
+			if from == GGUF {
+				number = s.alike(c, value)
+			}
+			if err := s.set(c, name, number); err != nil {
 				return err
 			}
 			first = value
@@ -173,6 +177,28 @@ func (f *Family) Parse(c *Config, from Format, at func(name string) (json.RawMes
 		}
 	}
 	return nil
+}
+
+// causal refuses models whose tokens see those behind them, and ahead those whose last layers
+// guess further tokens: programs that run them compute something else than a model without.
+var (
+	causal = only(Setting{JSON: []string{"is_causal"}, GGUF: []string{"attention.causal"}}, "true", "null")
+	ahead  = only(Setting{GGUF: []string{"nextn_predict_layers"}}, "0")
+)
+
+// alike is the number of a list that has the same one for each layer, as llama.cpp reads a setting
+// that layers may differ in, and else value.
+func (s *Setting) alike(c *Config, value json.RawMessage) json.RawMessage {
+	var list []json.RawMessage
+	if value[0] != '[' || s.Field == "" || !s.field(c).CanInt() || json.Unmarshal(value, &list) != nil || len(list) == 0 || len(list) != c.Layers {
+		return value
+	}
+	for _, x := range list {
+		if string(x) != string(list[0]) {
+			return value
+		}
+	}
+	return list[0]
 }
 
 // set puts a value into c that a file has under name.

@@ -86,6 +86,9 @@ func (d *draft) build() (*Tokenizer, error) {
 	}
 	if t.model == Unigram {
 		var err error
+		for id := len(d.steps.Scores); id < len(t.names); id++ {
+			special[id] = true // added behind the tokens of the model, of which no part of a word becomes one
+		}
 		t.unigram, err = newUnigram(t.names, t.scores, special)
 		return t, err
 	}

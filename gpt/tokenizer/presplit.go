@@ -383,7 +383,7 @@ func (d digitGroups) split(p piece, yield func(piece) error) error {
 			continue
 		}
 		if end < len(text) && d.notWord {
-			if next, _ := firstKind(text[end:]); next&isWordKind != 0 {
+			if next, _ := utf8.DecodeRuneInString(text[end:]); isRegexWord(next) {
 				at = end
 				continue
 			}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dlclark/regexp2"
@@ -36,7 +37,7 @@ type regex struct{ re *regexp2.Regexp }
 // newRegex reads a pattern, as Hugging Face's tokenizers have it (Oniguruma with Ruby's
 // syntax): ^ and $ are the ends of lines.
 func newRegex(pattern string) (*regex, error) {
-	re, err := regexp2.Compile(withoutPossessive(pattern), regexp2.Multiline)
+	re, err := regexp2.Compile(withoutPossessive(withWords(pattern)), regexp2.Multiline)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %s: %s", quote(pattern), strings.ReplaceAll(err.Error(), "\n", " "))
 	}
@@ -94,6 +95,51 @@ func (r *regex) replace(text, content string, limit int) (string, error) {
 	}
 	b.WriteString(text[from:])
 	return b.String(), err
+}
+
+// wordChars are the characters that \w finds, as in a class. regexp2 knows fewer: it has neither vowel
+// signs of Indic scripts nor Roman numerals.
+const wordChars = `\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}²³¹¼-¾Ⓐ-ⓩ🄰-🅉🅐-🅩🅰-🆉`
+
+// isRegexWord reports whether r is one of wordChars: nearly, but not quite, what isWord says.
+func isRegexWord(r rune) bool {
+	return isWord(r) && !unicode.Is(unicode.Join_Control, r) || strings.ContainsRune("²³¹¼½¾", r)
+}
+
+// wordEscapes are what \w and what follows from it become outside of a class.
+var wordEscapes = map[string]string{
+	`\w`: "[" + wordChars + "]",
+	`\W`: "[^" + wordChars + "]",
+	`\b`: "(?:(?<=[" + wordChars + "])(?![" + wordChars + "])|(?<![" + wordChars + "])(?=[" + wordChars + "]))",
+	`\B`: "(?:(?<=[" + wordChars + "])(?=[" + wordChars + "])|(?<![" + wordChars + "])(?![" + wordChars + "]))",
+}
+
+// withWords writes out \w, \W, \b and \B. In a class \W stays, for it cannot be written out there.
+func withWords(pattern string) string {
+	var b strings.Builder
+	depth := 0 // of classes
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case c == '\\' && i+1 < len(pattern):
+			escape := pattern[i : i+2]
+			i++
+			switch full, ok := wordEscapes[escape]; {
+			case ok && depth == 0:
+				b.WriteString(full)
+			case escape == `\w`:
+				b.WriteString(wordChars)
+			default:
+				b.WriteString(escape)
+			}
+			continue
+		case c == '[':
+			depth++
+		case c == ']' && depth > 0:
+			depth--
+		}
+		b.WriteByte(pattern[i])
+	}
+	return b.String()
 }
 
 // withoutPossessive writes possessive quantifiers, such as ++ and ?+, which regexp2 does not know,

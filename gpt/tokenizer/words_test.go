@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 )
 
 // splitAll returns the pieces that a step makes of text.
@@ -25,12 +26,7 @@ func splitAll(t *testing.T, s splitter, text string) (pieces []string) {
 // checkWords holds the functions that follow patterns to regexp2.
 func checkWords(t *testing.T, text string) {
 	text = strings.ToValidUTF8(text, "")
-	// regexp2 counts fewer characters as parts of words than Unicode and Hugging Face's do.
-	odd := strings.ContainsFunc(text, func(r rune) bool { return isWord(r) && !unicode.In(r, unicode.L, unicode.Mn, unicode.Nd, unicode.Pc) })
 	for pattern, step := range patterns {
-		if pattern == digitsOfRight && odd {
-			continue
-		}
 		if pattern == endSpaces && strings.ContainsAny(text, "\r\n") {
 			continue // it is for parts between line breaks
 		}
@@ -119,6 +115,52 @@ func TestAtomic(t *testing.T) {
 	} {
 		if got := withoutPossessive(pattern); got != want {
 			t.Errorf("%s becomes %s, want %s", pattern, got, want)
+		}
+	}
+}
+
+// TestRegexWord holds both ways to say what a character of a word is to each other.
+func TestRegexWord(t *testing.T) {
+	re, err := newRegex(`\w`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := range unicode.MaxRune {
+		if !utf8.ValidRune(r) {
+			continue
+		}
+		found := false
+		if err := re.each(string(r), func(int, int) error { found = true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if found != isRegexWord(r) {
+			t.Errorf("%U: \\w finds it: %v, and isRegexWord says %v", r, found, !found)
+		}
+	}
+}
+
+// TestWordClass has escapes of characters of words, as Oniguruma finds them.
+func TestWordClass(t *testing.T) {
+	for pattern, want := range map[string]string{
+		`\w`: "_|a|é|ः|⃝|٣|Ⅷ|½|²|‿|ⓐ|世", `[\w]`: "_|a|é|ः|⃝|٣|Ⅷ|½|²|‿|ⓐ|世", `\\w|[^\w\s]`: "-|№|😀|৴", `\W`: "-| |№|😀|৴", `\w\b`: "_|é|世",
+	} {
+		re, err := newRegex(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		text := "_-aéः⃝٣Ⅷ½²‿ⓐ №😀৴世"
+		if pattern == `\w\b` {
+			text = "_ aé-x世"
+		}
+		if err := re.each(text, func(start, end int) error {
+			found = append(found, text[start:end])
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(found, "|"); got != want {
+			t.Errorf("%s finds %s, want %s", pattern, got, want)
 		}
 	}
 }

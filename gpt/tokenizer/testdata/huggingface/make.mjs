@@ -151,12 +151,16 @@ const cases = {
   Unigram: unigram(),
   "Unigram, bytes": unigram({}, { byte_fallback: true, vocab: [...pieces, ...fallbacks].map((name, id) => [name, id === 0 ? 0 : -id / 4]) }),
   "Unigram, unsplit": unigram({ pre_tokenizer: meta("never", false), decoder: meta("never", false) }),
+  "Unigram, an added word": unigram({ added_tokens: [token(0, "<unk>", { special: true }), token(pieces.length, "hen", { single_word: true })] }),
+  "characters of words": steps(by("\\w+"), noRegex),
+  "other characters": steps(by("\\W"), by("[^\\w\\s]"), noRegex),
+  "bounds of words": steps(by("\\b"), by("t\\B"), noRegex),
   "truncation and padding": { truncation: null, padding: null },
 };
 
 const texts = [
   "", " ", "the end", "the\nend\nend\n\nthe", "then  the end of it's  ", "a [SEP] b[SEP]c [CLS]", "  <mask>  <mask>x <mask>\n\n<mask>", "the_end the,the 1the theé the", "<|endoftext|>the<|endoftext|> the",
-  "É E\u0301 İSTANBUL ﬁx ﬁn ＦＵＬＬ Σς K [sep] [cls]", "xxé\n\nx é thx end", "世界 안녕 \u1112\u1161\u11ab\u3000\u00a0ok", "\n the\t<|endoftext|>\r\n the", "thend thend then end then",
+  "É E\u0301 İSTANBUL ﬁx ﬁn ＦＵＬＬ Σς K [sep] [cls]", "xxé\n\nx é thx end", "世界 안녕 \u1112\u1161\u11ab\u3000\u00a0ok", "\n the\t<|endoftext|>\r\n the", "thend thend then end then", "½ x²  \u2166t the\u0903 t  \u24d0 the\u{1f130} the\u203fthe\u{1f600}  the _ the\u20dd",
 ];
 
 const out = { version: hf.VERSION ?? createRequire(import.meta.url)(process.argv[2] + "/package.json").version, base, texts, cases: [] };
