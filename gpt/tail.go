@@ -43,6 +43,12 @@ func (t *tail) rowsOf(m *model.Model, i, size int) int {
 	return size
 }
 
+// CacheBytes is how many bytes of keys and values, as dtype d, a session of so many positions has of a model of shape c.
+// Layers with a window have rows of the latest positions alone, where that is less.
+func CacheBytes(c model.Config, size int, d backend.DType) int64 {
+	return cacheBytes(model.New(nil, c.Complete(), model.Placement{}), size, d)
+}
+
 // cacheBytes is the size of a session's caches.
 func cacheBytes(m *model.Model, size int, d backend.DType) (bytes int64) {
 	t := newTail(m, size)

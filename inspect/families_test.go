@@ -82,7 +82,7 @@ func TestFamilies(t *testing.T) {
 			no(err)
 			_, err = in.Ablate(t.Context(), ids, in.Parts(inspect.WholeBlock)[:1], inspect.AblationOptions{Position: -1, Token: -1})
 			no(err)
-			tally := inspect.NewTally(m.Config)
+			tally := inspect.NewTally(m.Config, m.Context)
 			rest := int64(0)
 			for _, x := range tally.LeftOut {
 				rest += x.Weights

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"caldera/backend"
+	"caldera/gpt"
 	"caldera/gpt/model"
 )
 
@@ -21,6 +22,9 @@ type Tally struct {
 	Active     int64       `json:"active"`     // of these, those that a token is computed with, where that is by some of several experts; else 0
 
 	Bytes []DTypeBytes `json:"bytes"` // of all parameters
+
+	CacheContext int          `json:"cache_context"` // positions of a text
+	CacheBytes   []DTypeBytes `json:"cache_bytes"`   // of its keys and values
 }
 
 // Shape is the shape of a model.
@@ -57,7 +61,7 @@ type TallyRest struct {
 	Weights int64  `json:"weights"`
 }
 
-// DTypeBytes is how many bytes weights take that are stored as a dtype.
+// DTypeBytes is how many bytes weights, or keys and values, take that are stored as a dtype.
 type DTypeBytes struct {
 	DType string `json:"dtype"`
 	Bytes int64  `json:"bytes"`
@@ -68,9 +72,9 @@ func ShapeOf(c model.Config) Shape {
 	return Shape{c.Family, c.Layers, c.Heads, c.KVHeads, c.HeadSize, c.Width, c.Inner, c.Context, c.Vocab, c.TieEmbeddings}
 }
 
-// NewTally counts the weights of a model of a valid shape. The unembedding is counted
-// as a matrix also where it is the embedding, as the last of LeftOut then tells.
-func NewTally(c model.Config) *Tally {
+// NewTally counts the weights of a model of a valid shape, and the keys and values of a text of so many tokens, which the
+// model can read. The unembedding is counted as a matrix also where it is the embedding, as the last of LeftOut then tells.
+func NewTally(c model.Config, context int) *Tally {
 	c = c.Complete()
 	t := &Tally{Shape: ShapeOf(c), Parameters: int64(c.Parameters())}
 	if slices.ContainsFunc(c.Architecture().Network(c, model.HuggingFace).Weights(), func(w model.Weight) bool { return w.Experts() > 0 }) {
@@ -94,6 +98,10 @@ func NewTally(c model.Config) *Tally {
 			k.Bytes = append(k.Bytes, DTypeBytes{d.String(), bytesAs(d, k.Weights, inputs)})
 		}
 		t.Kinds = append(t.Kinds, k)
+	}
+	t.CacheContext = context
+	for _, d := range backend.DTypes(backend.Caches) {
+		t.CacheBytes = append(t.CacheBytes, DTypeBytes{d.String(), gpt.CacheBytes(c, context, d)})
 	}
 	for i := range t.Kinds {
 		t.Kinds[i].Share = Float(float64(t.Kinds[i].Weights) / float64(t.Weights))

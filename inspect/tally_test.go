@@ -3,9 +3,11 @@ package inspect_test
 import (
 	"encoding/json"
 	"math"
+	"slices"
 	"testing"
 
 	"caldera/backend"
+	"caldera/gpt"
 	"caldera/gpt/model"
 	"caldera/inspect"
 )
@@ -28,7 +30,7 @@ func TestTally(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := inspect.NewTally(shape)
+		got := inspect.NewTally(shape, shape.Complete().Context)
 		if got.Matrices != c.matrices || got.Weights != c.weights || got.Parameters != c.all || len(got.Kinds) != c.kinds || len(got.LeftOut) != c.leftOut {
 			t.Errorf("%s: %d weights in %d matrices of %d kinds, %d rests, %d in all", c.shape, got.Weights, got.Matrices, len(got.Kinds), len(got.LeftOut), got.Parameters)
 		}
@@ -49,6 +51,30 @@ func TestTally(t *testing.T) {
 		}
 		if len(got.Bytes) != len(backend.DTypes(backend.Weights)) {
 			t.Errorf("%s: bytes as %v", c.shape, got.Bytes)
+		}
+	}
+}
+
+// TestTallyCache counts keys and values by hand: of Gemma 3 1B four of 26 layers have all positions, the others a window of 512 and room for two steps.
+func TestTallyCache(t *testing.T) {
+	for _, c := range []struct {
+		shape   string
+		context int
+		want    int64 // numbers
+	}{
+		{"gpt2", 1024, 12 * 1024 * 2 * 768},
+		{"llama-3.2-1b", 131072, 16 * 131072 * 2 * 8 * 64},
+		{"gemma-3-1b", 100, 26 * 100 * 2 * 256},
+		{"gemma-3-1b", 32768, (4*32768 + 22*(511+2*int64(gpt.MaxChunk))) * 2 * 256},
+	} {
+		shape, err := model.Shape(c.shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tally := inspect.NewTally(shape, c.context)
+		want := []inspect.DTypeBytes{{DType: "f32", Bytes: 4 * c.want}, {DType: "f16", Bytes: 2 * c.want}, {DType: "bf16", Bytes: 2 * c.want}}
+		if tally.CacheContext != c.context || !slices.Equal(tally.CacheBytes, want) {
+			t.Errorf("%s: %d tokens, %v, expected %v", c.shape, tally.CacheContext, tally.CacheBytes, want)
 		}
 	}
 }

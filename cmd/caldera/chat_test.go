@@ -50,6 +50,11 @@ func TestChat(t *testing.T) {
 		t.Errorf("the second message must not read the first again: %s", r.Stderr)
 	}
 
+	// A backslash before the end of the input is no reason to lose a message.
+	if cut := talk(t, model, "hello\\", "-n", "6", "--system=Be brief."); cut.Code != 0 || cut.Out != answers[0] {
+		t.Errorf("exit code %d, %q, expected %q: %s", cut.Code, cut.Out, answers[0], cut.Stderr)
+	}
+
 	// What is saved goes on, and has what was said.
 	r = talk(t, model, "/system Be brief.\nhello\n/save "+file+"\n", "-n", "6")
 	if r.Code != 0 || !strings.HasPrefix(r.Out, strings.TrimSuffix(answers[0], "\n")) || !strings.Contains(r.Stderr, "saved 3 messages") {
@@ -102,7 +107,9 @@ func TestChat(t *testing.T) {
 	base := gpttest.ChatModel(t, "")
 	other := filepath.Join(dir, "notes.json")
 	refusing := filepath.Join(dir, "refusing.jinja")
-	for path, text := range map[string]string{other: `{"a": 1}`, refusing: "{{ raise_exception('no, thanks') }}"} {
+	two, empty, foreign := filepath.Join(dir, "two.json"), filepath.Join(dir, "empty.json"), filepath.Join(dir, "foreign.json")
+	const hello = `{"model": "another", "messages": [{"role": "user", "content": "hello"}]}`
+	for path, text := range map[string]string{other: `{"a": 1}`, two: hello + hello, empty: "{}", foreign: hello, refusing: "{{ raise_exception('no, thanks') }}"} {
 		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -124,6 +131,10 @@ func TestChat(t *testing.T) {
 		{1, model, "/save " + other + "\n", nil, "no conversation"},
 		{1, model, "/load " + dir + "\n", nil, "not a regular file"},
 		{1, model, "/load /nonexistent\n", nil, "no such file"},
+		{1, model, "/load " + two + "\n", nil, "found more behind the conversation"},
+		{1, model, "/load " + empty + "\n", nil, "messages is missing"},
+		{1, model, "/save " + empty + "\n", nil, "no conversation"},
+		{0, model, "/load " + foreign + "\n", nil, "loaded 1 messages, of a conversation with another"},
 		{1, model, "x\n", []string{"--chat-template", refusing}, "the chat template refuses: no, thanks"},
 		{1, model, "\xff\n", nil, "not valid UTF-8"},
 		{1, model, strings.Repeat("long ", 200) + "\n", []string{"-c", "512"}, "the context holds 512"},

@@ -46,7 +46,8 @@ type RenderOptions struct {
 }
 
 // Render writes a conversation. The template runs in a process of its own, with bounds on its
-// time and memory: see worker.go. An error that the template raises is a [RefusedError].
+// time and memory: see worker.go. An error that the template raises is a [RefusedError]; one that writes nothing where the
+// model is to answer is an error too.
 func (t Template) Render(ctx context.Context, messages []Message, o RenderOptions) (string, error) {
 	values := map[string]any{"messages": messages, "add_generation_prompt": o.Answer, "tools": nil, "documents": nil}
 	for name, text := range t.Tokens {
@@ -59,7 +60,11 @@ func (t Template) Render(ctx context.Context, messages []Message, o RenderOption
 	if err != nil {
 		return "", fmt.Errorf("chat template: %w", err)
 	}
-	return t.render(ctx, text)
+	written, err := t.render(ctx, text)
+	if err == nil && written == "" && o.Answer {
+		err = errors.New("chat template: it writes nothing for this conversation")
+	}
+	return written, err
 }
 
 // A RefusedError is what a template says of a conversation that it cannot write, such as one

@@ -53,6 +53,17 @@ func TestRender(t *testing.T) {
 	}
 }
 
+// TestNothing tells of a template that writes nothing where an answer is to follow.
+func TestNothing(t *testing.T) {
+	template := Template{Source: "{% if false %}x{% endif %}"}
+	if _, err := template.Render(t.Context(), []Message{{Role: User, Content: "hi"}}, RenderOptions{Answer: true}); err == nil || !strings.Contains(err.Error(), "it writes nothing") {
+		t.Errorf("found %v", err)
+	}
+	if _, err := template.Render(t.Context(), []Message{{Role: User, Content: "hi"}}, RenderOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestBounds runs templates that would take all time and memory there is.
 func TestBounds(t *testing.T) {
 	defer func(old time.Duration) { maxTime = old }(maxTime)

@@ -29,7 +29,7 @@ const (
 	maxTemplateSum = 64 << 20 // bytes of these
 )
 
-// addTemplate adds a template that is found at from. size counts the bytes of all that are in named.
+// addTemplate adds a template that is found at from. size counts the bytes of all that were found.
 func addTemplate(named map[string]string, size *int, from, name, source string) error {
 	if *size += len(source); *size > maxTemplateSum {
 		return fmt.Errorf("%s: found more than %d bytes in the chat templates beside the default one: expected at most as many in all of them", from, maxTemplateSum)
@@ -41,10 +41,33 @@ func addTemplate(named map[string]string, size *int, from, name, source string) 
 	return nil
 }
 
+// faults are what is wrong with templates: a file may have any number of them, so the first one is told, and how many there are.
+type faults struct {
+	first error
+	n     int
+}
+
+func (f *faults) add(err error) {
+	if err == nil {
+		return
+	}
+	f.n++
+	f.first = cmp.Or(f.first, err)
+}
+
+func (f *faults) err() error {
+	if f.n < 2 {
+		return f.first
+	}
+	return fmt.Errorf("%w (and %d more faults)", f.first, f.n-1)
+}
+
 // namedTemplate is one of a list in a file of JSON.
 type namedTemplate struct{ Name, Template string }
 
 // NamedTemplates reads the chat templates beside the default one, by their names. The map is empty where there are none.
+// One that is called default is there where the model has another default one, which counts before it. Those that can be
+// read are there beside the error of the others.
 func (c *Checkpoint) NamedTemplates() (map[string]string, error) {
 	if c.templates == nil {
 		return nil, nil
@@ -60,15 +83,17 @@ func (c *Checkpoint) SetNamedTemplates(named map[string]string) {
 // readNamedTemplates reads those of a directory in Hugging Face's layout: files of their own, and lists.
 func readNamedTemplates(fsys fs.FS) (map[string]string, error) {
 	named, size := map[string]string{}, 0
+	first, _ := readTemplate(fsys) // what is wrong with it is told where it is read
 	add := func(from, name, source string) error {
-		if _, known := named[name]; known || name == defaultTemplate || source == "" {
+		if _, known := named[name]; known || source == "" || name == defaultTemplate && (first.Source == "" || source == first.Source) {
 			return nil // what was read first counts, as for the default one
 		}
 		return addTemplate(named, &size, from, name, source)
 	}
+	var wrong faults
 	entries, err := fs.ReadDir(fsys, templateDir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", templateDir, regular.Cause(err))
+		wrong.add(fmt.Errorf("%s: %w", templateDir, regular.Cause(err)))
 	}
 	for _, e := range entries {
 		name, is := strings.CutSuffix(e.Name(), templateSuffix)
@@ -80,9 +105,7 @@ func readNamedTemplates(fsys fs.FS) (map[string]string, error) {
 		if t.file(fsys, path); t.wrong == nil {
 			t.wrong = add(path, name, t.Source)
 		}
-		if t.wrong != nil {
-			return nil, t.wrong
-		}
+		wrong.add(t.wrong)
 	}
 	for _, file := range []string{tokenizerConfig, templateJSON} {
 		data, err := regular.Read(fsys, file, maxTemplateFile)
@@ -91,56 +114,72 @@ func readNamedTemplates(fsys fs.FS) (map[string]string, error) {
 		}
 		if err == nil {
 			err = strictjson.Object(data, maxTemplateDepth, func(key string, value json.RawMessage) error {
-				var list []namedTemplate
+				var list []json.RawMessage
 				if key != chatTemplateKey || json.Unmarshal(value, &list) != nil { // which is the default one alone
 					return nil
 				}
-				for _, t := range list {
-					if err := add(key, t.Name, t.Template); err != nil {
-						return err
-					}
-				}
+				wrong.addList(file, list, add)
 				return nil
 			})
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, regular.Cause(err))
+			wrong.add(fmt.Errorf("%s: %w", file, regular.Cause(err)))
 		}
 	}
-	return named, nil
+	return named, wrong.err()
+}
+
+// addList adds the templates of a list in a file of JSON, and notes which are wrong.
+func (wrong *faults) addList(file string, list []json.RawMessage, add func(from, name, source string) error) {
+	for i, value := range list {
+		var t namedTemplate
+		err := json.Unmarshal(value, &t)
+		if err != nil {
+			err = fmt.Errorf("%s[%d]: found %s, expected an object with a name and a template", chatTemplateKey, i, strictjson.Text(value))
+		} else {
+			err = add(chatTemplateKey, t.Name, t.Template)
+		}
+		if err != nil {
+			wrong.add(fmt.Errorf("%s: %w", file, err))
+		}
+	}
 }
 
 // namedTemplates reads those of a GGUF file, by their keys: not all files list the names.
 func (m metadata) namedTemplates() (map[string]string, error) {
 	named, size := map[string]string{}, 0
+	first, _ := m.chatTemplate() // what is wrong with it is told where it is read
+	var wrong faults
 	for _, key := range m.Keys() {
 		name, is := strings.CutPrefix(key, keyTemplate+".")
-		if !is || name == defaultTemplate {
+		if !is {
 			continue
 		}
 		source, _, err := m.text(key)
-		if err == nil && source != "" {
+		if source == "" && err == nil || name == defaultTemplate && (first.Source == "" || source == first.Source) {
+			continue
+		}
+		if err == nil {
 			err = addTemplate(named, &size, key, name, source)
 		}
-		if err != nil {
-			return nil, err
-		}
+		wrong.add(err)
 	}
-	return named, nil
+	return named, wrong.err()
 }
 
 // spelling is how a format has names of templates.
 type spelling struct {
 	other   *regexp.Regexp // what a name has that the format does not take, which becomes "_"
 	longest int            // bytes
+	files   bool           // names are of files: in any case, for some file systems, and the default one has a file of its own
 }
 
 var (
 	// ASCII letters and digits alone, as llama.cpp's gguf package has it.
-	ggufNames = spelling{regexp.MustCompile(`[^A-Za-z0-9]`), gguf.MaxKey - len(keyTemplate+".")}
+	ggufNames = spelling{regexp.MustCompile(`[^A-Za-z0-9]`), gguf.MaxKey - len(keyTemplate+"."), false}
 
 	// Nothing that leads out of the directory. File systems take names of 255 bytes, that of a temporary file too.
-	fileNames = spelling{regexp.MustCompile(`^\.|[^A-Za-z0-9_.-]`), 255 - len(templateSuffix) - atomicfile.Suffix}
+	fileNames = spelling{regexp.MustCompile(`^\.|[^A-Za-z0-9_.-]`), 255 - len(templateSuffix) - atomicfile.Suffix, true}
 )
 
 // shown is a name for messages.
@@ -163,7 +202,9 @@ func (c *Checkpoint) savedTemplates(o SaveOptions, names spelling) (source strin
 	}
 	all, wrong := c.NamedTemplates()
 	if wrong != nil {
-		return t.Source, nil, o.lost("the chat templates beside the default one cannot be read, and are not written: %w", wrong)
+		if err := o.lost("a chat template beside the default one cannot be read, and is not written: %w", wrong); err != nil {
+			return t.Source, nil, err
+		}
 	}
 	named, err = o.named(all, names)
 	return t.Source, named, err
@@ -177,28 +218,41 @@ func (o SaveOptions) text(source string) (string, error) {
 	return source, nil
 }
 
+// one is what two names share that cannot be told apart.
+func (s spelling) one(name string) string {
+	if s.files {
+		return strings.ToLower(name) // of ASCII
+	}
+	return name
+}
+
 // named are the templates of all by the names that the format has for them. Of names that become one, that counts
-// which is spelled so already.
+// which is spelled so already, or else the first in the order of their bytes.
 func (o SaveOptions) named(all map[string]string, names spelling) (map[string]string, error) {
 	inOrder := slices.SortedFunc(maps.Keys(all), func(a, b string) int {
 		return cmp.Or(cmp.Compare(changed(a, names), changed(b, names)), cmp.Compare(a, b))
 	})
-	named := map[string]string{}
+	named, taken := map[string]string{}, map[string]string{}
+	if names.files {
+		taken[defaultTemplate] = defaultTemplate
+	}
 	for _, name := range inOrder {
 		to := names.of(name)
-		_, twice := named[to]
+		other, twice := taken[names.one(to)]
 		var err error
 		switch at := printable.InvalidUTF8([]byte(all[name])); {
 		case name == "":
 			err = o.lost("a chat template is left out: its name is empty")
-		case twice || to == defaultTemplate:
+		case twice && other != to:
+			err = o.lost("the chat template %s is left out: some file systems cannot tell its name, %s, from %s, which is another one", shown(name), shown(to), shown(other))
+		case twice:
 			err = o.lost("the chat template %s is left out: its name would be %s, as that of another one is", shown(name), shown(to))
 		case len(to) > names.longest:
 			err = o.lost("the chat template %s is left out: its name has %d bytes, expected at most %d", shown(name), len(to), names.longest)
 		case at >= 0:
 			err = o.lost("the chat template %s is left out: byte %d is 0x%02x, expected UTF-8", shown(name), at, all[name][at])
 		default:
-			named[to] = all[name]
+			named[to], taken[names.one(to)] = all[name], to
 		}
 		if err != nil {
 			return nil, err

@@ -52,6 +52,15 @@ func TestNamedTemplates(t *testing.T) {
 			"d", map[string]string{"_._.._x": "t"}, "tokenizer.chat_template.______x", ""},
 		"names that become one": {map[string]string{"tokenizer_config.json": `{"chat_template": [{"name": "a b", "template": "t"}, {"name": "a_b", "template": "u"}, {"name": "default", "template": "d"}]}`},
 			"d", map[string]string{"a_b": "u"}, "tokenizer.chat_template.a_b", `the chat template "a b" is left out`},
+		"names that differ in case": {map[string]string{"chat_template.jinja": "d", "additional_chat_templates/Rag.jinja": "1", "additional_chat_templates/rag.jinja": "2"},
+			"d", map[string]string{"Rag": "1"}, "tokenizer.chat_template.Rag tokenizer.chat_template.rag", `"rag" is left out: some file systems cannot tell its name, "rag", from "Rag"`},
+		"another default one": {map[string]string{"chat_template.jinja": "d", "additional_chat_templates/default.jinja": "e"},
+			"d", nil, "tokenizer.chat_template.default", `"default" is left out`},
+		"the same default one": {map[string]string{"chat_template.jinja": "d", "additional_chat_templates/default.jinja": "d"}, "d", nil, "", ""},
+		"one of no UTF-8": {map[string]string{"chat_template.jinja": "d", "additional_chat_templates/a.jinja": "\xff", "additional_chat_templates/b.jinja": "2"},
+			"d", map[string]string{"b": "2"}, "tokenizer.chat_template.b", "additional_chat_templates/a.jinja: byte 0 is 0xff"},
+		"two of another type": {map[string]string{"chat_template.jinja": "d", "tokenizer_config.json": `{"chat_template": [{"name": 1}, {"name": "b", "template": "2"}, 3]}`},
+			"d", map[string]string{"b": "2"}, "tokenizer.chat_template.b", `tokenizer_config.json: chat_template[0]: found {"name": 1}, expected an object with a name and a template (and 1 more faults)`},
 		"no UTF-8": {map[string]string{"chat_template.jinja": "d", "additional_chat_templates/a.jinja": "\xff"}, "d", nil, "", "additional_chat_templates/a.jinja: byte 0 is 0xff"},
 		"none":     {nil, "", nil, "", ""},
 	} {
@@ -62,7 +71,11 @@ func TestNamedTemplates(t *testing.T) {
 				saved := gpttest.OpenCheckpoint(t, path)
 				named, err := saved.NamedTemplates()
 				template, _ := saved.ChatTemplate()
-				if err != nil || template.Source != c.source || len(named) != len(c.named) {
+				n := len(c.named)
+				if what == "GGUF" {
+					n = len(strings.Fields(c.keys))
+				}
+				if err != nil || template.Source != c.source || len(named) != n {
 					t.Errorf("%s: %q and %q (%v), expected %q and %q", what, template.Source, named, err, c.source, c.named)
 				}
 				if what == "GGUF" {
@@ -121,4 +134,40 @@ func TestNamedTemplates(t *testing.T) {
 	}
 	_, err := gpttest.OpenCheckpoint(t, withFiles(t, files)).NamedTemplates()
 	gpttest.WantError(t, err, "more than 64 templates")
+}
+
+// TestNamedTemplatesGGUF keeps those that can be read of a GGUF file, a second default one too.
+func TestNamedTemplatesGGUF(t *testing.T) {
+	m := oneGGUF(t)
+	m.set("tokenizer.chat_template", gguf.OfText("d"))
+	m.set("tokenizer.chat_template.default", gguf.OfText("e"))
+	m.set("tokenizer.chat_template.a", gguf.OfUint32(1))
+	m.set("tokenizer.chat_template.Rag", gguf.OfText("1"))
+	m.set("tokenizer.chat_template.rag", gguf.OfText("2"))
+	from := gpttest.OpenCheckpoint(t, m.write(t))
+	var told string
+	o := checkpoint.SaveOptions{DType: backend.F32, Warn: func(what string) { told += what + "\n" }}
+	expect := func(what string, parts ...string) {
+		t.Helper()
+		for _, part := range parts {
+			if !strings.Contains(told, part) {
+				t.Errorf("%s: it tells %q, expected %q", what, told, part)
+			}
+		}
+		told = ""
+	}
+	dir, file := filepath.Join(t.TempDir(), "saved"), filepath.Join(t.TempDir(), "saved.gguf")
+	if err := from.SaveDir(t.Context(), dir, o); err != nil {
+		t.Fatal(err)
+	}
+	expect("a directory", "tokenizer.chat_template.a: found", `"default" is left out`, `"rag" is left out`)
+	if err := from.SaveGGUF(t.Context(), file, o); err != nil {
+		t.Fatal(err)
+	}
+	expect("GGUF", "tokenizer.chat_template.a: found")
+	for path, want := range map[string]map[string]string{dir: {"Rag": "1"}, file: {"default": "e", "Rag": "1", "rag": "2"}} {
+		if named, err := gpttest.OpenCheckpoint(t, path).NamedTemplates(); err != nil || !maps.Equal(named, want) {
+			t.Errorf("%s: %q (%v), expected %q", path, named, err, want)
+		}
+	}
 }

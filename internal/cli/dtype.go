@@ -47,8 +47,8 @@ func ActivationsWarning(m *model.Model) string {
 
 // Vars adds to the variables of a command's tags those that list what package
 // backend knows: ${backends} that are registered, and dtypes, ${dtypes} of models, ${types} of
-// single matrices and ${caches} for enum and default, ${weights}, ${plain}, ${blocks} and ${caches}
-// for help.
+// single matrices and ${caches} for enum and default, ${weights}, ${measured} (of models or of single matrices), ${plain},
+// ${blocks} and ${caches} for help.
 func Vars(of kong.Vars) kong.Vars {
 	targets := backend.DTypes(backend.Targets)
 	vars := kong.Vars{
@@ -56,6 +56,7 @@ func Vars(of kong.Vars) kong.Vars {
 		"dtypes":   strings.ReplaceAll(backend.JoinDTypes(targets), " ", ""),
 		"types":    strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Weights)), " ", ""),
 		"weights":  backend.JoinDTypes(targets),
+		"measured": backend.JoinDTypes(backend.DTypes(backend.Targets | backend.Weights)),
 		"plain":    backend.JoinDTypes(backend.PlainDTypes()),
 		"blocks":   backend.JoinDTypes(slices.DeleteFunc(slices.Clone(targets), func(d backend.DType) bool { return !d.Quantized() })),
 		"caches":   strings.ReplaceAll(backend.JoinDTypes(backend.DTypes(backend.Caches)), " ", ""),

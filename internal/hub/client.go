@@ -52,14 +52,17 @@ func newClient(p Place, log func(string)) *client {
 	}
 }
 
+// badRedirect is the error of a redirect that is not followed. Asking again would not help.
+type badRedirect struct{ error }
+
 // redirect follows at most ten redirects to other servers, to which the token is not sent.
 func redirect(next *http.Request, before []*http.Request) error {
 	last := before[len(before)-1]
 	switch {
 	case next.URL.Scheme != "http" && next.URL.Scheme != "https", last.URL.Scheme == "https" && next.URL.Scheme != "https":
-		return fmt.Errorf("it redirects to %q, expected an address that begins with https", shorten(next.URL.String()))
+		return badRedirect{fmt.Errorf("it redirects to %q, expected an address that begins with https", shorten(next.URL.String()))}
 	case len(before) >= 10:
-		return errors.New("it redirects more than ten times")
+		return badRedirect{errors.New("it redirects more than ten times")}
 	}
 	// A token that was taken away stays away.
 	if next.URL.Scheme != last.URL.Scheme || next.URL.Host != last.URL.Host || last.Header.Get("Authorization") == "" {
@@ -141,11 +144,11 @@ func (c *client) network(what string, err error) error {
 	if errors.As(err, &asked) {
 		err = asked.Err // without the address, which may be long, or hold a signature
 	}
-	err = fmt.Errorf("%s: cannot fetch %s: %w", c.host(), what, err)
-	if strings.Contains(err.Error(), "redirects") || strings.Contains(err.Error(), "unsupported protocol scheme") {
-		return err
+	told := fmt.Errorf("%s: cannot fetch %s: %w", c.host(), what, err)
+	if errors.As(err, &badRedirect{}) {
+		return told
 	}
-	return unreachable{err}
+	return unreachable{told}
 }
 
 // host is the server's name for people.

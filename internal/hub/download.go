@@ -60,8 +60,7 @@ func (c *client) download(ctx context.Context, n Name, commit string, f File, ca
 	defer part.Close()
 	address := fmt.Sprintf("%s/%s/resolve/%s/%s", c.place.Endpoint, n.Repo, commit, (&url.URL{Path: f.Path}).EscapedPath())
 	resumed := part.size > 0
-	for failed := 0; ; {
-		before := part.size
+	for failed, most := 0, part.size; ; {
 		err := c.receive(ctx, address, f, part, progress)
 		var again unreachable
 		switch {
@@ -80,8 +79,9 @@ func (c *client) download(ctx context.Context, n Name, commit string, f File, ca
 		case !errors.As(err, &again):
 			return err
 		}
-		if failed++; part.size > before {
-			failed = 0
+		// What came a second time, because the server cannot go on where it ended, is no progress.
+		if failed++; part.size > most {
+			failed, most = 0, part.size
 		}
 		if failed >= attempts {
 			return err

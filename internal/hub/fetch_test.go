@@ -367,6 +367,45 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestNoRest gives up where a server breaks off, has no rest of the file, and sends its beginning again, for ever.
+func TestNoRest(t *testing.T) {
+	s := hubtest.New(t, repo, tiny())
+	asked := 0
+	s.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, "/org/tiny/model-") {
+			return false
+		}
+		if asked++; asked > 50 {
+			return false
+		}
+		if r.Header.Get("Range") != "" {
+			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			return true
+		}
+		w.Header().Set("Content-Length", "150000")
+		w.Write(make([]byte, 70_000))
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	if _, _, err := fetch(t, place(t, s), repo); err == nil || asked > 2*attempts {
+		t.Errorf("%v after %d questions, expected at most %d", err, asked, 2*attempts)
+	}
+}
+
+// TestNames takes a model from the cache whatever it is called: an error is not read for words.
+func TestNames(t *testing.T) {
+	const name = "org/redirects"
+	s := hubtest.New(t, name, tiny())
+	p := place(t, s)
+	if _, _, err := fetch(t, p, name); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if _, told, err := fetch(t, p, name); err != nil || !strings.Contains(told, "taking what was fetched before") {
+		t.Errorf("%v, told %q", err, told)
+	}
+}
+
 // endless writes more than anybody reads.
 func endless(w http.ResponseWriter) {
 	for chunk := make([]byte, 1<<20); ; {

@@ -108,7 +108,7 @@ type About struct {
 // Info tells of the model, the device, and what can be asked.
 func (m *Model) Info() any {
 	b := m.in.Model.Backend
-	tally := inspect.NewTally(m.in.Model.Config)
+	tally := inspect.NewTally(m.in.Model.Config, m.in.Model.Context)
 	info := Info{
 		Version: version.Commit(),
 		Model:   AboutModel{m.in.Name, tally.Shape, tally.Parameters, m.in.Model.DType().String(), m.in.Tokenizer != nil},

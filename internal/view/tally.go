@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ import (
 
 // Tally are the parameters of the count of weights.
 type Tally struct {
-	Shape string `placeholder:"NAME" help:"Count a model of this shape instead: ${shapes}."`
+	Shape   string `placeholder:"NAME" help:"Count a model of this shape instead: ${shapes}."`
+	Context int    `name:"ctx-size" short:"c" default:"0" placeholder:"N" help:"Tell the size of the keys and values of N tokens (0: of as many as the model can read)."`
 }
 
 // Run counts.
@@ -37,7 +39,11 @@ func (p *Tally) Of(c model.Config, name string) (Result, error) {
 		}
 		name = p.Shape
 	}
-	return TallyResult{name, inspect.NewTally(c)}, nil
+	context := cmp.Or(p.Context, c.Context)
+	if context < 1 || context > c.Context {
+		return nil, inspect.UserError{Err: fmt.Errorf("ctx-size: found %d, expected 1 to %d, as many tokens as the model can read", p.Context, c.Context)}
+	}
+	return TallyResult{name, inspect.NewTally(c, context)}, nil
 }
 
 // TallyResult is what the view shows.
@@ -80,11 +86,16 @@ func (r TallyResult) Text(s *Screen) error {
 	if err := s.Table(rows); err != nil {
 		return err
 	}
-	var sizes []string
-	for _, b := range r.Bytes {
-		sizes = append(sizes, fmt.Sprintf("%s %s", b.DType, humanize.IBytes(uint64(b.Bytes))))
+	return s.Print("\nin memory, with matrices as %s\nkeys and values of %s tokens: %s", sizes(r.Bytes), count(r.CacheContext), sizes(r.CacheBytes))
+}
+
+// sizes is a list of sizes for people.
+func sizes(all []inspect.DTypeBytes) string {
+	var list []string
+	for _, b := range all {
+		list = append(list, fmt.Sprintf("%s %s", b.DType, humanize.IBytes(uint64(b.Bytes))))
 	}
-	return s.Print("\nin memory, with matrices as %s", strings.Join(sizes, ", "))
+	return strings.Join(list, ", ")
 }
 
 // activeParameters is what Text and Table call those of a mixture of experts.
@@ -115,7 +126,13 @@ func (r TallyResult) Table() [][]string {
 	if r.Active > 0 {
 		rows = append(rows, append([]string{activeParameters, "", "", "", fmt.Sprint(r.Active), "", ""}, blank...))
 	}
-	return rows
+	cache := append([]string{fmt.Sprintf("keys and values of %d tokens", r.CacheContext), "", "", "", "", "", ""}, blank...)
+	for _, b := range r.CacheBytes {
+		if i := slices.Index(rows[0], "bytes as "+b.DType); i >= 0 { // a cache is of a type that weights have too
+			cache[i] = fmt.Sprint(b.Bytes)
+		}
+	}
+	return append(rows, cache)
 }
 
 // Draw draws a bar a kind.

@@ -67,7 +67,8 @@ func TestBadFlags(t *testing.T) {
 		{"--prompt=8,-1", 2, "-p -1"},
 		{"--shape=gpt5", 2, `found "gpt5", expected one of gemma-2-2b, gemma-3-1b`},
 		{"--shape=gpt2 -p 2000", 2, "expected 0 to 1024 tokens"},
-		{"--dtype=q9", 2, "expected one of f32, f16, bf16, q8_0, q6_k, q5_k_m, q4_0, q4_k_m, or auto"},
+		{"--dtype=q9", 2, "expected one of f32, f16, bf16, q8_0, q6_k, q5_1, q5_0, q5_k, q5_k_m, "},
+		{"--dtype=q9", 2, ", mxfp4, or auto"},
 		{"--backend=cuda", 2, `unknown backend "cuda"`},
 		{"--device=0", 2, "an index goes with a backend"},
 		{"-d 256", 2, "-d 256: expected 0 to 255 tokens"},
@@ -253,6 +254,7 @@ func TestCommands(t *testing.T) {
 		{"train --backend=cpu --shape=nanogpt --batch=1 --time=8 --peer=none -r 1 --no-ceilings -o bench", "BenchmarkTrain/model=nanogpt/device=cpu:0/dtype=f32/step=1x8-"},
 		{"startup --backend=cpu -r 1", "| austen | cpu:0 "},
 		{"run --backend=cpu -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=f16/cache=f16-"},
+		{"run --backend=cpu --dtype=mxfp4 -p 4 -n 0 -r 1 --no-ceilings -o bench", "BenchmarkPP4/model=austen/device=cpu:0/dtype=mxfp4/cache=f16-"},
 		{"run --backend=cpu -npl 2 -p 0 -n 3 -d 4 -r 1 --no-ceilings -o bench", "BenchmarkTG3/model=austen/device=cpu:0/dtype=f16/cache=f16/sequences=2/depth=4-"},
 		{"ops --list-devices", "cpu:0"},
 		{"perplexity --list-devices", "cpu:0"}, // needs no text

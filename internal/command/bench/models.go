@@ -16,7 +16,7 @@ import (
 type modelFlags struct {
 	Model []string `short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, GGUF files, or models of Hugging Face's hub, org/name[:file or quantisation][@revision] (default: the embedded model, ${embedded})."`
 	Shape []string `placeholder:"NAME" help:"Models of these shapes with random weights: ${shapes}."`
-	DType []string `name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights}; several for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
+	DType []string `name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${measured}; several for one after the other (auto: as the checkpoint stores them, shapes as f32)."`
 }
 
 // cacheFlag is for commands that read and generate text.
@@ -79,7 +79,7 @@ func adapt(f cli.AdapterFlag, list []bench.Model) (done func() error, err error)
 	return done, err
 }
 
-// dtypes has None for auto.
+// dtypes has None for auto. Types that files may have are measured too, such as mxfp4, in which nobody asks for a whole model.
 func (f *modelFlags) dtypes() (list []backend.DType, err error) {
 	if slices.Equal(f.DType, []string{"auto"}) {
 		return []backend.DType{backend.None}, nil
@@ -87,7 +87,7 @@ func (f *modelFlags) dtypes() (list []backend.DType, err error) {
 	if slices.Contains(f.DType, "auto") {
 		return nil, cli.Usagef("--dtype=%s: auto, which is one of the others, goes alone", strings.Join(f.DType, ","))
 	}
-	return parseDTypes(f.DType, backend.Targets, ", or auto")
+	return parseDTypes(f.DType, backend.Targets|backend.Weights, ", or auto")
 }
 
 // parseDTypes reads types of a role, each of which may be there once: two

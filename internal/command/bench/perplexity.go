@@ -22,7 +22,7 @@ type perplexityCommand struct {
 	Model           []string `group:"Model" short:"m" placeholder:"PATH" help:"Checkpoints: directories in Hugging Face's layout, GGUF files, or models of Hugging Face's hub (default: the embedded model, ${embedded})."`
 	cli.AdapterFlag `group:"Model"`
 	cli.RopeFlags   `group:"Model"`
-	DType           []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${weights}; several for one after the other (auto: as the checkpoint stores them)."`
+	DType           []string `group:"Model" name:"dtype" default:"auto" placeholder:"TYPE" help:"Keep matrices as one of ${measured}; several for one after the other (auto: as the checkpoint stores them)."`
 
 	File      string `group:"Test" short:"f" placeholder:"FILE" help:"The text, which must be given; - for standard input."`
 	cacheFlag `group:"Test"`

@@ -165,7 +165,11 @@ func (t *talk) load(path string) (bool, error) {
 	}
 	t.chat.Clear()
 	t.chat.Messages = s.Messages
-	t.note("loaded %d messages", len(s.Messages))
+	with := ""
+	if s.Model != t.model {
+		with = ", of a conversation with " + s.Model
+	}
+	t.note("loaded %d messages%s", len(s.Messages), with)
 	return false, nil
 }
 

@@ -196,6 +196,9 @@ func (t *talk) message(ctx context.Context) (string, error) {
 			}
 			return "", io.EOF
 		}
+		if r.err == io.EOF && text.Len() > 0 && !t.in.terminal() { // the last line ended in a backslash
+			return strings.TrimSuffix(text.String(), "\n"), nil
+		}
 		if r.err != nil {
 			return "", r.err
 		}

@@ -61,6 +61,12 @@ func load(path string) (s saved, err error) {
 	if err := d.Decode(&s); err != nil {
 		return s, fmt.Errorf("%s: found no conversation in JSON: %w", path, err)
 	}
+	if _, err := d.Token(); err != io.EOF {
+		return s, fmt.Errorf("%s: found more behind the conversation, at byte %d: expected the end of the file", path, d.InputOffset())
+	}
+	if s.Messages == nil { // which a conversation without a word has, too
+		return s, fmt.Errorf("%s: found no conversation in JSON: messages is missing", path)
+	}
 	if err := chat.Valid(s.Messages); err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}

@@ -94,6 +94,8 @@ export interface TallyResult {
   parameters: number;
   active: number;
   bytes: DTypeBytes[] | null;
+  cache_context: number;
+  cache_bytes: DTypeBytes[] | null;
 }
 
 // inspect.Piece
