@@ -42,7 +42,7 @@ func LoadCheckpoint(ctx context.Context, b backend.Backend, c *checkpoint.Checkp
 			return err
 		}
 		if o.For != nil && o.For.Compile {
-			paper, _ := p.Paper(o.DType)
+			paper, _, _ := p.Paper(o.DType)
 			o.For.compile(b, paper)
 		}
 		return nil

@@ -43,20 +43,25 @@ type Use struct {
 // backend leaves between buffers are not counted: it takes no less.
 type Demand struct {
 	Weights   int64 // those that are not used where they lie
+	Mapped    int64 // those that are: pages of files, which the system reads again where it has dropped them
 	Cache     int64 // keys and values
 	Workspace int64 // inputs and intermediate results of programs
 	Beside    int64 // for other things, as in Use
 }
 
-// Total is all of it.
+// Total is what is allocated: all but the pages of files.
 func (d Demand) Total() int64 { return d.Weights + d.Cache + d.Workspace + d.Beside }
+
+// fits reports whether there is memory for it. Pages of files may take the place of those of other programs; but
+// if they are more than there is memory, each token reads the files anew, which takes minutes.
+func (d Demand) fits(free, total int64) bool { return d.Total() <= free && d.Total()+d.Mapped <= total }
 
 func (d Demand) String() string {
 	var parts []string
 	for _, p := range []struct {
 		name  string
 		bytes int64
-	}{{"weights", d.Weights}, {"keys and values", d.Cache}, {"workspace", d.Workspace}, {"the rest", d.Beside}} {
+	}{{"weights", d.Weights}, {"weights in files", d.Mapped}, {"keys and values", d.Cache}, {"workspace", d.Workspace}, {"the rest", d.Beside}} {
 		if p.bytes > 0 {
 			parts = append(parts, p.name+" "+byteCount(p.bytes))
 		}
@@ -83,9 +88,14 @@ type MemoryError struct {
 func (e *MemoryError) Unwrap() error { return backend.ErrOutOfMemory }
 
 func (e *MemoryError) Error() string {
-	need := fmt.Sprintf("it needs %s (%v)", byteCount(e.Need.Total()), e.Need)
-	if e.Need.Total() == e.Need.Weights {
-		need = "the weights need " + byteCount(e.Need.Weights)
+	all := e.Need
+	if all.Total() > e.Free {
+		all.Mapped = 0 // there would be too little memory without these
+	}
+	bytes := all.Total() + all.Mapped
+	need := fmt.Sprintf("it needs %s (%v)", byteCount(bytes), all)
+	if all.Weights+all.Mapped == bytes {
+		need = "the weights need " + byteCount(bytes)
 	}
 	var remedies []string
 	if e.Context > 0 {
@@ -131,7 +141,7 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 		return nil
 	}
 	need, paper := o.demand(p)
-	if need.Total() <= free {
+	if need.fits(free, total) {
 		return nil
 	}
 	e := &MemoryError{Model: p.File, Backend: b.Name(), Need: need, Free: free, Total: total, Train: o.Train && len(o.Adapters) == 0}
@@ -143,10 +153,10 @@ func (o LoadOptions) fits(b backend.Backend, p checkpoint.Plan) error {
 		}
 		change(&o, o.For)
 		need, _ := o.demand(p)
-		return need.Total() <= free
+		return need.fits(free, total)
 	}
 	if use := o.For; use != nil {
-		spare := free - (need.Total() - need.Cache)
+		spare := min(free, total-need.Mapped) - (need.Total() - need.Cache)
 		switch {
 		case use.Batch != nil:
 			e.Sequences = sort.Search(max(0, use.Batch.Sequences-1), func(n int) bool {
@@ -191,7 +201,7 @@ func bitsOf(d backend.DType) int { return 8 * 32 * d.BlockBytes() / d.BlockLen()
 
 // demand is what loading the model, and using it as o says, takes, and that model.
 func (o LoadOptions) demand(p checkpoint.Plan) (d Demand, paper *model.Model) {
-	paper, d.Weights = p.Paper(o.DType)
+	paper, d.Weights, d.Mapped = p.Paper(o.DType)
 	if o.For != nil {
 		for _, u := range append([]Use{*o.For}, o.For.More...) {
 			cache, workspace := use(paper, u)

@@ -41,6 +41,14 @@ func TestLoadTooLarge(t *testing.T) {
 	} else {
 		m.Close()
 	}
+	// But of a file that is larger than memory the pages would be read anew for each token.
+	small := &crowded{gpttest.OpenCPU(t), 200 << 10, 250 << 10}
+	before = small.Allocated
+	_, err = gpt.Load(t.Context(), small, "testdata/gpt2-tiny", gpt.LoadOptions{})
+	gpttest.WantError(t, err, "model.safetensors: out of memory: the weights need 0.7 MiB on cpu, where 0.2 MiB of 0.2 MiB are free: it would fit with weights as ")
+	if small.Allocated != before {
+		t.Errorf("%d bytes were allocated (%v)", small.Allocated-before, err)
+	}
 }
 
 // TestDemand holds what is worked out to what is then taken, to the byte: the

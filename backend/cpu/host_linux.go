@@ -6,7 +6,6 @@ import (
 	"math"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +23,7 @@ func hostName() string {
 
 // hostMemory returns the memory of the machine in bytes, or 0 if unknown.
 func hostMemory() int64 {
-	total, _ := procBytes("/proc/meminfo", "MemTotal")
-	return int64(total)
+	return hostmemory.Total()
 }
 
 // freeMemory is the number of bytes that may still be allocated; promised of
@@ -47,13 +45,6 @@ func procField(path, name string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// procBytes returns a field that is in kB as bytes.
-func procBytes(path, name string) (int, bool) {
-	v, ok := procField(path, name)
-	n, err := strconv.Atoi(strings.TrimSuffix(v, " kB"))
-	return n * 1024, ok && err == nil
 }
 
 // wantHugePages asks the system for pages of 2 MiB: with them, reading large matrices

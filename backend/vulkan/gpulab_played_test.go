@@ -173,7 +173,7 @@ func (l *lab) load(s labModel, layers int, o checkpoint.LoadOptions) *model.Mode
 	var m *model.Model
 	planned := errors.New("planned")
 	o.Fits = func(p checkpoint.Plan) error {
-		m, _ = p.Paper(o.DType)
+		m, _, _ = p.Paper(o.DType)
 		return planned
 	}
 	if _, err := random.Load(l.t.Context(), l.Backend, o); !errors.Is(err, planned) {

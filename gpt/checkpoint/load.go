@@ -134,8 +134,8 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 
 // Paper is the model as it would be with matrices of dtype d, as in
 // [LoadOptions]: weights have their dtypes and shapes, and no memory. bytes is how
-// much those take that are not used where they lie.
-func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes int64) {
+// much those take that are not used where they lie, and mapped how much those that are.
+func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes, mapped int64) {
 	p.o.DType = d
 	paper = model.New(p.m.Backend, p.m.Config, p.m.Placement)
 	for _, g := range p.groups(paper) {
@@ -143,10 +143,12 @@ func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes int64) {
 		all := null.Tensor(g.k[0].dtype, n)
 		if !g.k[0].mapped || p.tensor(g.w[0]).made {
 			bytes += int64(all.Size())
+		} else {
+			mapped += int64(all.Size())
 		}
 		g.lay(all.Buf)
 	}
-	return paper, bytes + p.adaptPaper(paper)
+	return paper, bytes + p.adaptPaper(paper), mapped
 }
 
 func (p Plan) load(ctx context.Context) error {

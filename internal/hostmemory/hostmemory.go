@@ -18,12 +18,25 @@ import (
 // where it is not known: anywhere but on Linux.
 func Free(promised int64) (bytes int64, ok bool) { return free(os.DirFS("/"), promised) }
 
+// Total is the number of bytes that the machine has, or the limit of a container if that is less; 0 where it is not known:
+// anywhere but on Linux.
+func Total() int64 { return total(os.DirFS("/")) }
+
+func total(root fs.FS) int64 {
+	all, _ := kilobytes(root, "proc/meminfo", "MemTotal:")
+	if most, ok := cgroup(root, func(most, _, _ int64) int64 { return most }); ok {
+		all = min(all, most)
+	}
+	return all
+}
+
 func free(root fs.FS, promised int64) (int64, bool) {
 	there, ok := kilobytes(root, "proc/meminfo", "MemAvailable:")
 	if !ok {
 		return 0, false
 	}
-	if room, ok := cgroup(root); ok {
+	room, ok := cgroup(root, func(most, used, files int64) int64 { return max(0, most-used+files) }) // the kernel drops pages of files first
+	if ok {
 		there = min(there, room)
 	}
 	anonymous, _ := kilobytes(root, "proc/self/status", "RssAnon:")
@@ -46,9 +59,9 @@ func kilobytes(root fs.FS, file, name string) (int64, bool) {
 	return 0, false
 }
 
-// cgroup is what the tightest control group around this process still has,
-// of version 2 or 1. Pages of files count as free, for the kernel drops them first.
-func cgroup(root fs.FS) (int64, bool) {
+// cgroup is the least of what room makes of the control groups around this process, of version 2 or 1: of the bytes that one may
+// have, has, and has of pages of files not lately used. ok is false where none has a limit.
+func cgroup(root fs.FS, room func(most, used, files int64) int64) (bytes int64, ok bool) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
 		return 0, false
@@ -69,9 +82,8 @@ func cgroup(root fs.FS) (int64, bool) {
 			most, ok := number(root, path.Join(group, limit))
 			used, ok2 := number(root, path.Join(group, usage))
 			if ok && ok2 {
-				room := max(0, most-used+files(root, path.Join(group, "memory.stat")))
-				if !found || room < least {
-					least, found = room, true
+				if n := room(most, used, files(root, path.Join(group, "memory.stat"))); !found || n < least {
+					least, found = n, true
 				}
 			}
 			if dir == "/" {
