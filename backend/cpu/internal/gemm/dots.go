@@ -41,17 +41,20 @@ func Runs(w Weights, n int) int {
 
 // dotsInRuns computes columns of the only row, and returns how many: those of whole tiles. The rows of w that a tile reads
 // at once are far from each other: each is followed by the one that its place has next, so that memory is read in
-// as many long runs, which the processor foresees, rather than in rows that are too short for that.
+// as many long runs, which the processor foresees, rather than in rows that are too short for that. At the end of runs it is
+// the next ones' beginning that is asked for.
 func (ws *Workspace) dotsInRuns(dst, x Matrix, w Weights, columns, n int) int {
 	t := use.dots[w.kind][0]
 	rows, d := isa.RunRows(columns, t.columns, w.Stride), depth(n)
-	sums := grow(&ws.sums, t.columns)
+	far, sums := rows*w.Stride, grow(&ws.sums, t.columns)
 	for c := range rows {
 		for k := range t.columns {
 			sums[k] = dst.Data[c+k*rows]
 		}
 		for i := 0; i < n; i += d {
-			t.run(&sums[0], 4*t.columns, x.at(0, i), 4*x.Stride, 1, w.at(c, i), rows*w.Stride, min(d, n-i), runAhead)
+			from := c*w.Stride + w.size(i)
+			ahead := isa.AfterRun(from+runAhead, t.columns, far) - from
+			t.run(&sums[0], 4*t.columns, x.at(0, i), 4*x.Stride, 1, w.at(c, i), far, min(d, n-i), ahead)
 		}
 		for k := range t.columns {
 			dst.Data[c+k*rows] = sums[k]

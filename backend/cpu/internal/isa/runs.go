@@ -2,6 +2,10 @@ package isa
 
 // A kernel that reads n rows of a matrix at once has them far from each other: see RunRows.
 
+// AheadL1 says that kernels which read blocks ask for memory into the L1 cache rather than L2. AMD's processors generate up to
+// a fifth faster so (Zen 5); Intel's have few buffers for lines on their way to L1.
+var AheadL1 = amd()
+
 // l1Span is the distance at which lines of an L1 cache of 64 sets have the same set.
 const l1Span = 64 * 64
 
@@ -16,3 +20,7 @@ func RunRows(columns, n, stride int) int {
 	}
 	return rows
 }
+
+// AfterRun is how far from the beginning of the first of n runs, each of size bytes and followed by the next, the byte lies that is
+// read after at bytes of that run. When a run ends it is that of the n runs which follow.
+func AfterRun(at, n, size int) int { return at/size*n*size + at%size }

@@ -389,91 +389,91 @@ func packIQ4XSAVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks in
 func packMXFP4AVXVNNI(panel *byte, w *byte, ahead uintptr, stride int, blocks int)
 
 //go:noescape
-func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ4AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ41AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ41AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ50AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ50AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ51AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ51AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneMXFP4AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneMXFP4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneIQ4NLAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneIQ4NLAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ41AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ41AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ50AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ50AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ51AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ51AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneMXFP4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneMXFP4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneIQ4NLAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneIQ4NLAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ41AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ41AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ50AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ50AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ51AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ51AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneMXFP4AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneMXFP4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ4AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
-func oneQ8AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+func oneQ8AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 
 //go:noescape
 func quantizeAVX2(dst *byte, src *float32, blocks int)

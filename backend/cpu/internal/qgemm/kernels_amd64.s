@@ -17705,52 +17705,90 @@ block:
 	VZEROUPPER
 	RET
 
-// func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ8AVX512One(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ8AVX512One(SB), NOSPLIT, $0-48
+TEXT ·oneQ8AVX512One(SB), NOSPLIT, $0-57
 	MOVQ         init+8(FP), DI
 	MOVQ         x+16(FP), R12
 	MOVQ         w+24(FP), SI
-	MOVQ         stride+32(FP), DX
-	MOVQ         blocks+40(FP), CX
+	MOVQ         stride+40(FP), DX
+	MOVQ         blocks+48(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	VMOVUPS      (DI), Y14
 	MOVL         $0x80808080, AX
 	VMOVD        AX, X13
 	VPBROADCASTD X13, Y13
+	MOVQ         ahead+32(FP), R11
+	IMUL3Q       $0x08, DX, DI
+	LEAQ         (R11)(DI*1), R13
+	SUBQ         $0x40, DI
+	CMPB         l1+56(FP), $0x00
+	JNE          l1
 
-block:
-	VMOVDQU      4(R12), Y11
-	PREFETCHT1   1024(SI)
-	VPXOR        2(SI), Y13, Y8
-	VPXOR        Y0, Y0, Y0
-	VPDPBUSD     Y11, Y8, Y0
-	PREFETCHT1   1024(SI)(DX*1)
-	VPXOR        2(SI)(DX*1), Y13, Y8
-	VPXOR        Y1, Y1, Y1
-	VPDPBUSD     Y11, Y8, Y1
-	PREFETCHT1   1024(SI)(DX*2)
-	VPXOR        2(SI)(DX*2), Y13, Y8
-	VPXOR        Y2, Y2, Y2
-	VPDPBUSD     Y11, Y8, Y2
-	PREFETCHT1   1024(SI)(BX*1)
-	VPXOR        2(SI)(BX*1), Y13, Y8
-	VPXOR        Y3, Y3, Y3
-	VPDPBUSD     Y11, Y8, Y3
-	PREFETCHT1   1024(R8)
-	VPXOR        2(R8), Y13, Y8
-	VPXOR        Y4, Y4, Y4
-	VPDPBUSD     Y11, Y8, Y4
-	PREFETCHT1   1024(R8)(DX*1)
-	VPXOR        2(R8)(DX*1), Y13, Y8
-	VPXOR        Y5, Y5, Y5
-	VPDPBUSD     Y11, Y8, Y5
-	PREFETCHT1   1024(R8)(DX*2)
-	VPXOR        2(R8)(DX*2), Y13, Y8
-	VPXOR        Y6, Y6, Y6
-	VPDPBUSD     Y11, Y8, Y6
-	PREFETCHT1   1024(R8)(BX*1)
+l2:
+	VMOVDQU    4(R12), Y11
+	VPXOR      2(SI), Y13, Y8
+	VPXOR      Y0, Y0, Y0
+	VPDPBUSD   Y11, Y8, Y0
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn0
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn0:
+	VPXOR      2(SI)(DX*1), Y13, Y8
+	VPXOR      Y1, Y1, Y1
+	VPDPBUSD   Y11, Y8, Y1
+	VPXOR      2(SI)(DX*2), Y13, Y8
+	VPXOR      Y2, Y2, Y2
+	VPDPBUSD   Y11, Y8, Y2
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VPXOR      2(SI)(BX*1), Y13, Y8
+	VPXOR      Y3, Y3, Y3
+	VPDPBUSD   Y11, Y8, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VPXOR      2(R8), Y13, Y8
+	VPXOR      Y4, Y4, Y4
+	VPDPBUSD   Y11, Y8, Y4
+	VPXOR      2(R8)(DX*1), Y13, Y8
+	VPXOR      Y5, Y5, Y5
+	VPDPBUSD   Y11, Y8, Y5
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
+	VPXOR      2(R8)(DX*2), Y13, Y8
+	VPXOR      Y6, Y6, Y6
+	VPDPBUSD   Y11, Y8, Y6
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
 	VPXOR        2(R8)(BX*1), Y13, Y8
 	VPXOR        Y7, Y7, Y7
 	VPDPBUSD     Y11, Y8, Y7
@@ -17799,20 +17837,136 @@ block:
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000024, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU    4(R12), Y11
+	VPXOR      2(SI), Y13, Y8
+	VPXOR      Y0, Y0, Y0
+	VPDPBUSD   Y11, Y8, Y0
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
+	VPXOR      2(SI)(DX*1), Y13, Y8
+	VPXOR      Y1, Y1, Y1
+	VPDPBUSD   Y11, Y8, Y1
+	VPXOR      2(SI)(DX*2), Y13, Y8
+	VPXOR      Y2, Y2, Y2
+	VPDPBUSD   Y11, Y8, Y2
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn6
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn6:
+	VPXOR      2(SI)(BX*1), Y13, Y8
+	VPXOR      Y3, Y3, Y3
+	VPDPBUSD   Y11, Y8, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VPXOR      2(R8), Y13, Y8
+	VPXOR      Y4, Y4, Y4
+	VPDPBUSD   Y11, Y8, Y4
+	VPXOR      2(R8)(DX*1), Y13, Y8
+	VPXOR      Y5, Y5, Y5
+	VPDPBUSD   Y11, Y8, Y5
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VPXOR      2(R8)(DX*2), Y13, Y8
+	VPXOR      Y6, Y6, Y6
+	VPDPBUSD   Y11, Y8, Y6
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VPXOR        2(R8)(BX*1), Y13, Y8
+	VPXOR        Y7, Y7, Y7
+	VPDPBUSD     Y11, Y8, Y7
+	VPUNPCKLDQ   Y1, Y0, Y9
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y0, Y9
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y5, Y4, Y9
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPUNPCKLDQ   Y7, Y6, Y9
+	VPUNPCKHDQ   Y7, Y6, Y6
+	VPADDD       Y9, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y9
+	VPUNPCKHQDQ  Y6, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y0, Y9
+	VPERM2I128   $0x31, Y4, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x07, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS    X15, Y15
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
+	VMULPS       Y9, Y15, Y15
+	VMULPS       Y15, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000022, SI
+	ADDQ         $0x00000022, R8
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ4AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-48
+TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-57
 	MOVQ         init+8(FP), DI
 	MOVQ         x+16(FP), R12
 	MOVQ         w+24(FP), SI
-	MOVQ         stride+32(FP), DX
-	MOVQ         blocks+40(FP), CX
+	MOVQ         stride+40(FP), DX
+	MOVQ         blocks+48(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	LEAQ         (R8)(DX*4), R9
@@ -17821,169 +17975,369 @@ TEXT ·oneQ4AVX512Few(SB), NOSPLIT, $0-48
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X13
 	VPBROADCASTD X13, Z13
+	MOVQ         ahead+32(FP), R11
+	IMUL3Q       $0x10, DX, DI
+	LEAQ         (R11)(DI*1), R13
+	SUBQ         $0x40, DI
+	CMPB         l1+56(FP), $0x00
+	JNE          l1
 
-block:
+l2:
 	VBROADCASTI32X4 4(R12), Z11
 	VBROADCASTI32X4 20(R12), Z12
-	PREFETCHT1      1024(SI)
-	PREFETCHT1      1024(SI)(DX*1)
-	PREFETCHT1      1024(SI)(DX*2)
-	PREFETCHT1      1024(SI)(BX*1)
-	VMOVDQU         2(SI), X8
-	VINSERTI32X4    $0x01, 2(R8), Z8, Z8
-	VINSERTI32X4    $0x02, 2(R9), Z8, Z8
-	VINSERTI32X4    $0x03, 2(R10), Z8, Z8
-	VPANDD          Z13, Z8, Z9
-	VPXORD          Z0, Z0, Z0
-	VPDPBUSD        Z11, Z9, Z0
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z13, Z8, Z8
-	VPDPBUSD        Z12, Z8, Z0
-	PREFETCHT1      1024(R8)
-	PREFETCHT1      1024(R8)(DX*1)
-	PREFETCHT1      1024(R8)(DX*2)
-	PREFETCHT1      1024(R8)(BX*1)
-	VMOVDQU         2(SI)(DX*1), X8
-	VINSERTI32X4    $0x01, 2(R8)(DX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 2(R9)(DX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 2(R10)(DX*1), Z8, Z8
-	VPANDD          Z13, Z8, Z9
-	VPXORD          Z1, Z1, Z1
-	VPDPBUSD        Z11, Z9, Z1
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z13, Z8, Z8
-	VPDPBUSD        Z12, Z8, Z1
-	PREFETCHT1      1024(R9)
-	PREFETCHT1      1024(R9)(DX*1)
-	PREFETCHT1      1024(R9)(DX*2)
-	PREFETCHT1      1024(R9)(BX*1)
-	VMOVDQU         2(SI)(DX*2), X8
-	VINSERTI32X4    $0x01, 2(R8)(DX*2), Z8, Z8
-	VINSERTI32X4    $0x02, 2(R9)(DX*2), Z8, Z8
-	VINSERTI32X4    $0x03, 2(R10)(DX*2), Z8, Z8
-	VPANDD          Z13, Z8, Z9
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        Z11, Z9, Z2
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z13, Z8, Z8
-	VPDPBUSD        Z12, Z8, Z2
-	PREFETCHT1      1024(R10)
-	PREFETCHT1      1024(R10)(DX*1)
-	PREFETCHT1      1024(R10)(DX*2)
-	PREFETCHT1      1024(R10)(BX*1)
-	VMOVDQU         2(SI)(BX*1), X8
-	VINSERTI32X4    $0x01, 2(R8)(BX*1), Z8, Z8
-	VINSERTI32X4    $0x02, 2(R9)(BX*1), Z8, Z8
-	VINSERTI32X4    $0x03, 2(R10)(BX*1), Z8, Z8
-	VPANDD          Z13, Z8, Z9
-	VPXORD          Z3, Z3, Z3
-	VPDPBUSD        Z11, Z9, Z3
-	VPSRLW          $0x04, Z8, Z8
-	VPANDD          Z13, Z8, Z8
-	VPDPBUSD        Z12, Z8, Z3
-	VPUNPCKLDQ      Z1, Z0, Z9
-	VPUNPCKHDQ      Z1, Z0, Z0
-	VPADDD          Z9, Z0, Z0
-	VPUNPCKLDQ      Z3, Z2, Z9
-	VPUNPCKHDQ      Z3, Z2, Z2
-	VPADDD          Z9, Z2, Z2
-	VPUNPCKLQDQ     Z2, Z0, Z9
-	VPUNPCKHQDQ     Z2, Z0, Z0
-	VPADDD          Z9, Z0, Z0
-	MOVWLSX         2(R12), AX
-	SHLL            $0x03, AX
-	VMOVD           AX, X9
-	VPBROADCASTD    X9, Z9
-	VPSUBD          Z9, Z0, Z0
-	VCVTDQ2PS       Z0, Z0
-	VMOVDQU         (SI), X15
-	VPBLENDW        $0x02, -2(SI)(DX*1), X15, X15
-	VPBLENDW        $0x04, -4(SI)(DX*2), X15, X15
-	VPBLENDW        $0x08, -6(SI)(BX*1), X15, X15
-	VPBLENDW        $0x10, -8(R8), X15, X15
-	VPBLENDW        $0x20, -10(R8)(DX*1), X15, X15
-	VPBLENDW        $0x40, -12(R8)(DX*2), X15, X15
-	VPBLENDW        $0x80, -14(R8)(BX*1), X15, X15
-	VMOVDQU         (R9), X9
-	VPBLENDW        $0x02, -2(R9)(DX*1), X9, X9
-	VPBLENDW        $0x04, -4(R9)(DX*2), X9, X9
-	VPBLENDW        $0x08, -6(R9)(BX*1), X9, X9
-	VPBLENDW        $0x10, -8(R10), X9, X9
-	VPBLENDW        $0x20, -10(R10)(DX*1), X9, X9
-	VPBLENDW        $0x40, -12(R10)(DX*2), X9, X9
-	VPBLENDW        $0x80, -14(R10)(BX*1), X9, X9
-	VINSERTI128     $0x01, X9, Y15, Y15
-	VCVTPH2PS       Y15, Z15
-	VPBROADCASTW    (R12), Y9
-	VCVTPH2PS       Y9, Z9
-	VMULPS          Z9, Z15, Z15
-	VMULPS          Z15, Z0, Z0
-	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000012, SI
-	ADDQ            $0x00000012, R8
-	ADDQ            $0x00000012, R9
-	ADDQ            $0x00000012, R10
-	ADDQ            $0x00000024, R12
-	DECQ            CX
-	JNZ             block
-	MOVQ            dst+0(FP), DI
-	VMOVUPS         Z14, (DI)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn0
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn0:
+	VMOVDQU      2(SI), X8
+	VINSERTI32X4 $0x01, 2(R8), Z8, Z8
+	VINSERTI32X4 $0x02, 2(R9), Z8, Z8
+	VINSERTI32X4 $0x03, 2(R10), Z8, Z8
+	VPANDD       Z13, Z8, Z9
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z11, Z9, Z0
+	VPSRLW       $0x04, Z8, Z8
+	VPANDD       Z13, Z8, Z8
+	VPDPBUSD     Z12, Z8, Z0
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn1
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn1:
+	VMOVDQU      2(SI)(DX*1), X8
+	VINSERTI32X4 $0x01, 2(R8)(DX*1), Z8, Z8
+	VINSERTI32X4 $0x02, 2(R9)(DX*1), Z8, Z8
+	VINSERTI32X4 $0x03, 2(R10)(DX*1), Z8, Z8
+	VPANDD       Z13, Z8, Z9
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z11, Z9, Z1
+	VPSRLW       $0x04, Z8, Z8
+	VPANDD       Z13, Z8, Z8
+	VPDPBUSD     Z12, Z8, Z1
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn2
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn2:
+	VMOVDQU      2(SI)(DX*2), X8
+	VINSERTI32X4 $0x01, 2(R8)(DX*2), Z8, Z8
+	VINSERTI32X4 $0x02, 2(R9)(DX*2), Z8, Z8
+	VINSERTI32X4 $0x03, 2(R10)(DX*2), Z8, Z8
+	VPANDD       Z13, Z8, Z9
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z11, Z9, Z2
+	VPSRLW       $0x04, Z8, Z8
+	VPANDD       Z13, Z8, Z8
+	VPDPBUSD     Z12, Z8, Z2
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn3
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn3:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
+	VMOVDQU      2(SI)(BX*1), X8
+	VINSERTI32X4 $0x01, 2(R8)(BX*1), Z8, Z8
+	VINSERTI32X4 $0x02, 2(R9)(BX*1), Z8, Z8
+	VINSERTI32X4 $0x03, 2(R10)(BX*1), Z8, Z8
+	VPANDD       Z13, Z8, Z9
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z11, Z9, Z3
+	VPSRLW       $0x04, Z8, Z8
+	VPANDD       Z13, Z8, Z8
+	VPDPBUSD     Z12, Z8, Z3
+	VPUNPCKLDQ   Z1, Z0, Z9
+	VPUNPCKHDQ   Z1, Z0, Z0
+	VPADDD       Z9, Z0, Z0
+	VPUNPCKLDQ   Z3, Z2, Z9
+	VPUNPCKHDQ   Z3, Z2, Z2
+	VPADDD       Z9, Z2, Z2
+	VPUNPCKLQDQ  Z2, Z0, Z9
+	VPUNPCKHQDQ  Z2, Z0, Z0
+	VPADDD       Z9, Z0, Z0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x03, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Z9
+	VPSUBD       Z9, Z0, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VMOVDQU      (R9), X9
+	VPBLENDW     $0x02, -2(R9)(DX*1), X9, X9
+	VPBLENDW     $0x04, -4(R9)(DX*2), X9, X9
+	VPBLENDW     $0x08, -6(R9)(BX*1), X9, X9
+	VPBLENDW     $0x10, -8(R10), X9, X9
+	VPBLENDW     $0x20, -10(R10)(DX*1), X9, X9
+	VPBLENDW     $0x40, -12(R10)(DX*2), X9, X9
+	VPBLENDW     $0x80, -14(R10)(BX*1), X9, X9
+	VINSERTI128  $0x01, X9, Y15, Y15
+	VCVTPH2PS    Y15, Z15
+	VPBROADCASTW (R12), Y9
+	VCVTPH2PS    Y9, Z9
+	VMULPS       Z9, Z15, Z15
+	VMULPS       Z15, Z0, Z0
+	VADDPS       Z0, Z14, Z14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x00000012, R9
+	ADDQ         $0x00000012, R10
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VBROADCASTI32X4 4(R12), Z11
+	VBROADCASTI32X4 20(R12), Z12
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn5
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn5:
+	VMOVDQU      2(SI), X8
+	VINSERTI32X4 $0x01, 2(R8), Z8, Z8
+	VINSERTI32X4 $0x02, 2(R9), Z8, Z8
+	VINSERTI32X4 $0x03, 2(R10), Z8, Z8
+	VPANDD       Z13, Z8, Z9
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z11, Z9, Z0
+	VPSRLW       $0x04, Z8, Z8
+	VPANDD       Z13, Z8, Z8
+	VPDPBUSD     Z12, Z8, Z0
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn6
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn6:
+	VMOVDQU      2(SI)(DX*1), X8
+	VINSERTI32X4 $0x01, 2(R8)(DX*1), Z8, Z8
+	VINSERTI32X4 $0x02, 2(R9)(DX*1), Z8, Z8
+	VINSERTI32X4 $0x03, 2(R10)(DX*1), Z8, Z8
+	VPANDD       Z13, Z8, Z9
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z11, Z9, Z1
+	VPSRLW       $0x04, Z8, Z8
+	VPANDD       Z13, Z8, Z8
+	VPDPBUSD     Z12, Z8, Z1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn7
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn7:
+	VMOVDQU      2(SI)(DX*2), X8
+	VINSERTI32X4 $0x01, 2(R8)(DX*2), Z8, Z8
+	VINSERTI32X4 $0x02, 2(R9)(DX*2), Z8, Z8
+	VINSERTI32X4 $0x03, 2(R10)(DX*2), Z8, Z8
+	VPANDD       Z13, Z8, Z9
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z11, Z9, Z2
+	VPSRLW       $0x04, Z8, Z8
+	VPANDD       Z13, Z8, Z8
+	VPDPBUSD     Z12, Z8, Z2
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn8
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn8:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VMOVDQU      2(SI)(BX*1), X8
+	VINSERTI32X4 $0x01, 2(R8)(BX*1), Z8, Z8
+	VINSERTI32X4 $0x02, 2(R9)(BX*1), Z8, Z8
+	VINSERTI32X4 $0x03, 2(R10)(BX*1), Z8, Z8
+	VPANDD       Z13, Z8, Z9
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z11, Z9, Z3
+	VPSRLW       $0x04, Z8, Z8
+	VPANDD       Z13, Z8, Z8
+	VPDPBUSD     Z12, Z8, Z3
+	VPUNPCKLDQ   Z1, Z0, Z9
+	VPUNPCKHDQ   Z1, Z0, Z0
+	VPADDD       Z9, Z0, Z0
+	VPUNPCKLDQ   Z3, Z2, Z9
+	VPUNPCKHDQ   Z3, Z2, Z2
+	VPADDD       Z9, Z2, Z2
+	VPUNPCKLQDQ  Z2, Z0, Z9
+	VPUNPCKHQDQ  Z2, Z0, Z0
+	VPADDD       Z9, Z0, Z0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x03, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Z9
+	VPSUBD       Z9, Z0, Z0
+	VCVTDQ2PS    Z0, Z0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VMOVDQU      (R9), X9
+	VPBLENDW     $0x02, -2(R9)(DX*1), X9, X9
+	VPBLENDW     $0x04, -4(R9)(DX*2), X9, X9
+	VPBLENDW     $0x08, -6(R9)(BX*1), X9, X9
+	VPBLENDW     $0x10, -8(R10), X9, X9
+	VPBLENDW     $0x20, -10(R10)(DX*1), X9, X9
+	VPBLENDW     $0x40, -12(R10)(DX*2), X9, X9
+	VPBLENDW     $0x80, -14(R10)(BX*1), X9, X9
+	VINSERTI128  $0x01, X9, Y15, Y15
+	VCVTPH2PS    Y15, Z15
+	VPBROADCASTW (R12), Y9
+	VCVTPH2PS    Y9, Z9
+	VMULPS       Z9, Z15, Z15
+	VMULPS       Z15, Z0, Z0
+	VADDPS       Z0, Z14, Z14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x00000012, R9
+	ADDQ         $0x00000012, R10
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ8AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ8AVXVNNI(SB), NOSPLIT, $0-48
+TEXT ·oneQ8AVXVNNI(SB), NOSPLIT, $0-57
 	MOVQ         init+8(FP), DI
 	MOVQ         x+16(FP), R12
 	MOVQ         w+24(FP), SI
-	MOVQ         stride+32(FP), DX
-	MOVQ         blocks+40(FP), CX
+	MOVQ         stride+40(FP), DX
+	MOVQ         blocks+48(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	VMOVUPS      (DI), Y14
 	MOVL         $0x80808080, AX
 	VMOVD        AX, X13
 	VPBROADCASTD X13, Y13
+	MOVQ         ahead+32(FP), R11
+	IMUL3Q       $0x08, DX, DI
+	LEAQ         (R11)(DI*1), R13
+	SUBQ         $0x40, DI
+	CMPB         l1+56(FP), $0x00
+	JNE          l1
 
-block:
-	VMOVDQU      4(R12), Y11
-	PREFETCHT1   1024(SI)
-	VPXOR        2(SI), Y13, Y8
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x503dc2c4
-	BYTE         $0xc3
-	PREFETCHT1   1024(SI)(DX*1)
-	VPXOR        2(SI)(DX*1), Y13, Y8
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x503dc2c4
-	BYTE         $0xcb
-	PREFETCHT1   1024(SI)(DX*2)
-	VPXOR        2(SI)(DX*2), Y13, Y8
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x503dc2c4
-	BYTE         $0xd3
-	PREFETCHT1   1024(SI)(BX*1)
-	VPXOR        2(SI)(BX*1), Y13, Y8
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x503dc2c4
-	BYTE         $0xdb
-	PREFETCHT1   1024(R8)
-	VPXOR        2(R8), Y13, Y8
-	VPXOR        Y4, Y4, Y4
-	LONG         $0x503dc2c4
-	BYTE         $0xe3
-	PREFETCHT1   1024(R8)(DX*1)
-	VPXOR        2(R8)(DX*1), Y13, Y8
-	VPXOR        Y5, Y5, Y5
-	LONG         $0x503dc2c4
-	BYTE         $0xeb
-	PREFETCHT1   1024(R8)(DX*2)
-	VPXOR        2(R8)(DX*2), Y13, Y8
-	VPXOR        Y6, Y6, Y6
-	LONG         $0x503dc2c4
-	BYTE         $0xf3
-	PREFETCHT1   1024(R8)(BX*1)
+l2:
+	VMOVDQU    4(R12), Y11
+	VPXOR      2(SI), Y13, Y8
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x503dc2c4
+	BYTE       $0xc3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn0
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn0:
+	VPXOR      2(SI)(DX*1), Y13, Y8
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x503dc2c4
+	BYTE       $0xcb
+	VPXOR      2(SI)(DX*2), Y13, Y8
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x503dc2c4
+	BYTE       $0xd3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VPXOR      2(SI)(BX*1), Y13, Y8
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x503dc2c4
+	BYTE       $0xdb
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VPXOR      2(R8), Y13, Y8
+	VPXOR      Y4, Y4, Y4
+	LONG       $0x503dc2c4
+	BYTE       $0xe3
+	VPXOR      2(R8)(DX*1), Y13, Y8
+	VPXOR      Y5, Y5, Y5
+	LONG       $0x503dc2c4
+	BYTE       $0xeb
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
+	VPXOR      2(R8)(DX*2), Y13, Y8
+	VPXOR      Y6, Y6, Y6
+	LONG       $0x503dc2c4
+	BYTE       $0xf3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
 	VPXOR        2(R8)(BX*1), Y13, Y8
 	VPXOR        Y7, Y7, Y7
 	LONG         $0x503dc2c4
@@ -18033,32 +18387,160 @@ block:
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000024, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU    4(R12), Y11
+	VPXOR      2(SI), Y13, Y8
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x503dc2c4
+	BYTE       $0xc3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
+	VPXOR      2(SI)(DX*1), Y13, Y8
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x503dc2c4
+	BYTE       $0xcb
+	VPXOR      2(SI)(DX*2), Y13, Y8
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x503dc2c4
+	BYTE       $0xd3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn6
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn6:
+	VPXOR      2(SI)(BX*1), Y13, Y8
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x503dc2c4
+	BYTE       $0xdb
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VPXOR      2(R8), Y13, Y8
+	VPXOR      Y4, Y4, Y4
+	LONG       $0x503dc2c4
+	BYTE       $0xe3
+	VPXOR      2(R8)(DX*1), Y13, Y8
+	VPXOR      Y5, Y5, Y5
+	LONG       $0x503dc2c4
+	BYTE       $0xeb
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VPXOR      2(R8)(DX*2), Y13, Y8
+	VPXOR      Y6, Y6, Y6
+	LONG       $0x503dc2c4
+	BYTE       $0xf3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VPXOR        2(R8)(BX*1), Y13, Y8
+	VPXOR        Y7, Y7, Y7
+	LONG         $0x503dc2c4
+	BYTE         $0xfb
+	VPUNPCKLDQ   Y1, Y0, Y9
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y0, Y9
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y5, Y4, Y9
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPUNPCKLDQ   Y7, Y6, Y9
+	VPUNPCKHDQ   Y7, Y6, Y6
+	VPADDD       Y9, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y9
+	VPUNPCKHQDQ  Y6, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y0, Y9
+	VPERM2I128   $0x31, Y4, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x07, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS    X15, Y15
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
+	VMULPS       Y9, Y15, Y15
+	VMULPS       Y15, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000022, SI
+	ADDQ         $0x00000022, R8
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ4AVXVNNI(SB), NOSPLIT, $0-48
+TEXT ·oneQ4AVXVNNI(SB), NOSPLIT, $0-57
 	MOVQ         init+8(FP), DI
 	MOVQ         x+16(FP), R12
 	MOVQ         w+24(FP), SI
-	MOVQ         stride+32(FP), DX
-	MOVQ         blocks+40(FP), CX
+	MOVQ         stride+40(FP), DX
+	MOVQ         blocks+48(FP), CX
 	LEAQ         (DX)(DX*2), BX
 	LEAQ         (SI)(DX*4), R8
 	VMOVUPS      (DI), Y14
 	MOVL         $0x0f0f0f0f, AX
 	VMOVD        AX, X13
 	VPBROADCASTD X13, Y13
+	MOVQ         ahead+32(FP), R11
+	IMUL3Q       $0x08, DX, DI
+	LEAQ         (R11)(DI*1), R13
+	SUBQ         $0x40, DI
+	CMPB         l1+56(FP), $0x00
+	JNE          l1
 
-block:
+l2:
 	VBROADCASTI128 4(R12), Y11
 	VBROADCASTI128 20(R12), Y12
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        2(SI), X8
 	VINSERTI128    $0x01, 2(R8), Y8, Y8
 	VPAND          Y13, Y8, Y9
@@ -18069,89 +18551,212 @@ block:
 	VPAND          Y13, Y8, Y8
 	LONG           $0x503dc2c4
 	BYTE           $0xc4
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        2(SI)(DX*1), X8
-	VINSERTI128    $0x01, 2(R8)(DX*1), Y8, Y8
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     2(SI)(DX*1), X8
+	VINSERTI128 $0x01, 2(R8)(DX*1), Y8, Y8
+	VPAND       Y13, Y8, Y9
+	VPXOR       Y1, Y1, Y1
+	LONG        $0x5035c2c4
+	BYTE        $0xcb
+	VPSRLW      $0x04, Y8, Y8
+	VPAND       Y13, Y8, Y8
+	LONG        $0x503dc2c4
+	BYTE        $0xcc
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     2(SI)(DX*2), X8
+	VINSERTI128 $0x01, 2(R8)(DX*2), Y8, Y8
+	VPAND       Y13, Y8, Y9
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5035c2c4
+	BYTE        $0xd3
+	VPSRLW      $0x04, Y8, Y8
+	VPAND       Y13, Y8, Y8
+	LONG        $0x503dc2c4
+	BYTE        $0xd4
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VMOVDQU      2(SI)(BX*1), X8
+	VINSERTI128  $0x01, 2(R8)(BX*1), Y8, Y8
+	VPAND        Y13, Y8, Y9
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xdb
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y13, Y8, Y8
+	LONG         $0x503dc2c4
+	BYTE         $0xdc
+	VPUNPCKLDQ   Y1, Y0, Y9
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y0, Y9
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x03, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS    X15, Y15
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
+	VMULPS       Y9, Y15, Y15
+	VMULPS       Y15, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VBROADCASTI128 4(R12), Y11
+	VBROADCASTI128 20(R12), Y12
+	VMOVDQU        2(SI), X8
+	VINSERTI128    $0x01, 2(R8), Y8, Y8
 	VPAND          Y13, Y8, Y9
-	VPXOR          Y1, Y1, Y1
+	VPXOR          Y0, Y0, Y0
 	LONG           $0x5035c2c4
-	BYTE           $0xcb
+	BYTE           $0xc3
 	VPSRLW         $0x04, Y8, Y8
 	VPAND          Y13, Y8, Y8
 	LONG           $0x503dc2c4
-	BYTE           $0xcc
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        2(SI)(DX*2), X8
-	VINSERTI128    $0x01, 2(R8)(DX*2), Y8, Y8
-	VPAND          Y13, Y8, Y9
-	VPXOR          Y2, Y2, Y2
-	LONG           $0x5035c2c4
-	BYTE           $0xd3
-	VPSRLW         $0x04, Y8, Y8
-	VPAND          Y13, Y8, Y8
-	LONG           $0x503dc2c4
-	BYTE           $0xd4
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VMOVDQU        2(SI)(BX*1), X8
-	VINSERTI128    $0x01, 2(R8)(BX*1), Y8, Y8
-	VPAND          Y13, Y8, Y9
-	VPXOR          Y3, Y3, Y3
-	LONG           $0x5035c2c4
-	BYTE           $0xdb
-	VPSRLW         $0x04, Y8, Y8
-	VPAND          Y13, Y8, Y8
-	LONG           $0x503dc2c4
-	BYTE           $0xdc
-	VPUNPCKLDQ     Y1, Y0, Y9
-	VPUNPCKHDQ     Y1, Y0, Y0
-	VPADDD         Y9, Y0, Y0
-	VPUNPCKLDQ     Y3, Y2, Y9
-	VPUNPCKHDQ     Y3, Y2, Y2
-	VPADDD         Y9, Y2, Y2
-	VPUNPCKLQDQ    Y2, Y0, Y9
-	VPUNPCKHQDQ    Y2, Y0, Y0
-	VPADDD         Y9, Y0, Y0
-	MOVWLSX        2(R12), AX
-	SHLL           $0x03, AX
-	VMOVD          AX, X9
-	VPBROADCASTD   X9, Y9
-	VPSUBD         Y9, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VMOVDQU        (SI), X15
-	VPBLENDW       $0x02, -2(SI)(DX*1), X15, X15
-	VPBLENDW       $0x04, -4(SI)(DX*2), X15, X15
-	VPBLENDW       $0x08, -6(SI)(BX*1), X15, X15
-	VPBLENDW       $0x10, -8(R8), X15, X15
-	VPBLENDW       $0x20, -10(R8)(DX*1), X15, X15
-	VPBLENDW       $0x40, -12(R8)(DX*2), X15, X15
-	VPBLENDW       $0x80, -14(R8)(BX*1), X15, X15
-	VCVTPH2PS      X15, Y15
-	VPBROADCASTW   (R12), X9
-	VCVTPH2PS      X9, Y9
-	VMULPS         Y9, Y15, Y15
-	VMULPS         Y15, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000012, SI
-	ADDQ           $0x00000012, R8
-	ADDQ           $0x00000024, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	BYTE           $0xc4
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     2(SI)(DX*1), X8
+	VINSERTI128 $0x01, 2(R8)(DX*1), Y8, Y8
+	VPAND       Y13, Y8, Y9
+	VPXOR       Y1, Y1, Y1
+	LONG        $0x5035c2c4
+	BYTE        $0xcb
+	VPSRLW      $0x04, Y8, Y8
+	VPAND       Y13, Y8, Y8
+	LONG        $0x503dc2c4
+	BYTE        $0xcc
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     2(SI)(DX*2), X8
+	VINSERTI128 $0x01, 2(R8)(DX*2), Y8, Y8
+	VPAND       Y13, Y8, Y9
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5035c2c4
+	BYTE        $0xd3
+	VPSRLW      $0x04, Y8, Y8
+	VPAND       Y13, Y8, Y8
+	LONG        $0x503dc2c4
+	BYTE        $0xd4
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VMOVDQU      2(SI)(BX*1), X8
+	VINSERTI128  $0x01, 2(R8)(BX*1), Y8, Y8
+	VPAND        Y13, Y8, Y9
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xdb
+	VPSRLW       $0x04, Y8, Y8
+	VPAND        Y13, Y8, Y8
+	LONG         $0x503dc2c4
+	BYTE         $0xdc
+	VPUNPCKLDQ   Y1, Y0, Y9
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y0, Y9
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	MOVWLSX      2(R12), AX
+	SHLL         $0x03, AX
+	VMOVD        AX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS    X15, Y15
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
+	VMULPS       Y9, Y15, Y15
+	VMULPS       Y15, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ4KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ4KAVX512Few(SB), $0-48
+TEXT ·oneQ4KAVX512Few(SB), $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -18159,8 +18764,14 @@ TEXT ·oneQ4KAVX512Few(SB), $0-48
 	VMOVUPS (DI), Z14
 	VMOVUPS bytes15<>+0(SB), Z15
 	VMOVUPS words1<>+0(SB), Z10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x10, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU      (SI), X4
 	VINSERTI32X4 $0x01, (R8), Z4, Z4
 	VINSERTI32X4 $0x02, (R9), Z4, Z4
@@ -18217,190 +18828,310 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(SI)
-	VMOVUPS      16(SI)(DX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(SI)
-	PREFETCHT1   1152(SI)
-	VPACKSSDW    Z2, Z0, Z6
-	VPMADDWD     Z10, Z6, Z6
-	VPACKSSDW    Z3, Z1, Z7
-	VPMADDWD     Z10, Z7, Z7
-	VMOVUPS      16(SI)(DX*2), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(SI)(DX*1)
-	VMOVUPS      16(SI)(BX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(SI)(DX*1)
-	PREFETCHT1   1152(SI)(DX*1)
-	VPACKSSDW    Z2, Z0, Z2
-	VPMADDWD     Z10, Z2, Z2
-	VPACKSSDW    Z3, Z1, Z3
-	VPMADDWD     Z10, Z3, Z3
-	VPACKSSDW    Z2, Z6, Z16
-	VPMADDWD     Z10, Z16, Z16
-	VPACKSSDW    Z3, Z7, Z17
-	VPMADDWD     Z10, Z17, Z17
-	VMOVUPS      16(R8), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(SI)(DX*2)
-	VMOVUPS      16(R8)(DX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(SI)(DX*2)
-	PREFETCHT1   1152(SI)(DX*2)
-	VPACKSSDW    Z2, Z0, Z6
-	VPMADDWD     Z10, Z6, Z6
-	VPACKSSDW    Z3, Z1, Z7
-	VPMADDWD     Z10, Z7, Z7
-	VMOVUPS      16(R8)(DX*2), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(SI)(BX*1)
-	VMOVUPS      16(R8)(BX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(SI)(BX*1)
-	PREFETCHT1   1152(SI)(BX*1)
-	VPACKSSDW    Z2, Z0, Z2
-	VPMADDWD     Z10, Z2, Z2
-	VPACKSSDW    Z3, Z1, Z3
-	VPMADDWD     Z10, Z3, Z3
-	VPACKSSDW    Z2, Z6, Z18
-	VPMADDWD     Z10, Z18, Z18
-	VPACKSSDW    Z3, Z7, Z19
-	VPMADDWD     Z10, Z19, Z19
-	VMOVUPS      16(R9), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R8)
-	VMOVUPS      16(R9)(DX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R8)
-	PREFETCHT1   1152(R8)
-	VPACKSSDW    Z2, Z0, Z6
-	VPMADDWD     Z10, Z6, Z6
-	VPACKSSDW    Z3, Z1, Z7
-	VPMADDWD     Z10, Z7, Z7
-	VMOVUPS      16(R9)(DX*2), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R8)(DX*1)
-	VMOVUPS      16(R9)(BX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R8)(DX*1)
-	PREFETCHT1   1152(R8)(DX*1)
-	VPACKSSDW    Z2, Z0, Z2
-	VPMADDWD     Z10, Z2, Z2
-	VPACKSSDW    Z3, Z1, Z3
-	VPMADDWD     Z10, Z3, Z3
-	VPACKSSDW    Z2, Z6, Z20
-	VPMADDWD     Z10, Z20, Z20
-	VPACKSSDW    Z3, Z7, Z21
-	VPMADDWD     Z10, Z21, Z21
-	VMOVUPS      16(R10), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R8)(DX*2)
-	VMOVUPS      16(R10)(DX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R8)(DX*2)
-	PREFETCHT1   1152(R8)(DX*2)
-	VPACKSSDW    Z2, Z0, Z6
-	VPMADDWD     Z10, Z6, Z6
-	VPACKSSDW    Z3, Z1, Z7
-	VPMADDWD     Z10, Z7, Z7
-	VMOVUPS      16(R10)(DX*2), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R8)(BX*1)
-	VMOVUPS      16(R10)(BX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R8)(BX*1)
-	PREFETCHT1   1152(R8)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn0
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn0:
+	VMOVUPS    16(SI)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    16(SI)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VMOVUPS    16(SI)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z16
+	VPMADDWD   Z10, Z16, Z16
+	VPACKSSDW  Z3, Z7, Z17
+	VPMADDWD   Z10, Z17, Z17
+	VMOVUPS    16(R8), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
+	VMOVUPS    16(R8)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    16(R8)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn6
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn6:
+	VMOVUPS    16(R8)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z18
+	VPMADDWD   Z10, Z18, Z18
+	VPACKSSDW  Z3, Z7, Z19
+	VPMADDWD   Z10, Z19, Z19
+	VMOVUPS    16(R9), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VMOVUPS    16(R9)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    16(R9)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn11
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn11:
+	VMOVUPS    16(R9)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn12
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn12:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z20
+	VPMADDWD   Z10, Z20, Z20
+	VPACKSSDW  Z3, Z7, Z21
+	VPMADDWD   Z10, Z21, Z21
+	VMOVUPS    16(R10), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn13
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn13:
+	VMOVUPS    16(R10)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn14
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn14:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    16(R10)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn15
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn15:
+	VMOVUPS    16(R10)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn16
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn16:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn17
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn17:
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18485,22 +19216,441 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R9)
-	VMOVUPS      80(SI)(DX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R9)
-	PREFETCHT1   1152(R9)
-	VPACKSSDW    Z2, Z0, Z6
-	VPMADDWD     Z10, Z6, Z6
-	VPACKSSDW    Z3, Z1, Z7
-	VPMADDWD     Z10, Z7, Z7
-	VMOVUPS      80(SI)(DX*2), Z4
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn18
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn18:
+	VMOVUPS    80(SI)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn19
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn19:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    80(SI)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn20
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn20:
+	VMOVUPS    80(SI)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn21
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn21:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z16
+	VPMADDWD   Z10, Z16, Z16
+	VPACKSSDW  Z3, Z7, Z17
+	VPMADDWD   Z10, Z17, Z17
+	VMOVUPS    80(R8), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn22
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn22:
+	VMOVUPS    80(R8)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn23
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn23:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    80(R8)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn24
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn24:
+	VMOVUPS    80(R8)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn26
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn26:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z18
+	VPMADDWD   Z10, Z18, Z18
+	VPACKSSDW  Z3, Z7, Z19
+	VPMADDWD   Z10, Z19, Z19
+	VMOVUPS    80(R9), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn27
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn27:
+	VMOVUPS    80(R9)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn28
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn28:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    80(R9)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn29
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn29:
+	VMOVUPS    80(R9)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn30
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn30:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z20
+	VPMADDWD   Z10, Z20, Z20
+	VPACKSSDW  Z3, Z7, Z21
+	VPMADDWD   Z10, Z21, Z21
+	VMOVUPS    80(R10), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn31
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn31:
+	VMOVUPS    80(R10)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    80(R10)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn33
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn33:
+	VMOVUPS    80(R10)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn34
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn34:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn35
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn35:
+	VPACKSSDW   Z2, Z0, Z2
+	VPMADDWD    Z10, Z2, Z2
+	VPACKSSDW   Z3, Z1, Z3
+	VPMADDWD    Z10, Z3, Z3
+	VPACKSSDW   Z2, Z6, Z0
+	VPMADDWD    Z10, Z0, Z0
+	VPACKSSDW   Z3, Z7, Z1
+	VPMADDWD    Z10, Z1, Z1
+	VSHUFI32X4  $0x88, Z18, Z16, Z4
+	VSHUFI32X4  $0x88, Z0, Z20, Z6
+	VSHUFI32X4  $0xdd, Z18, Z16, Z5
+	VSHUFI32X4  $0xdd, Z0, Z20, Z7
+	VPADDD      Z4, Z5, Z4
+	VPADDD      Z6, Z7, Z6
+	VSHUFI32X4  $0x88, Z6, Z4, Z8
+	VSHUFI32X4  $0xdd, Z6, Z4, Z9
+	VSHUFI32X4  $0x88, Z19, Z17, Z4
+	VSHUFI32X4  $0x88, Z1, Z21, Z6
+	VSHUFI32X4  $0xdd, Z19, Z17, Z5
+	VSHUFI32X4  $0xdd, Z1, Z21, Z7
+	VPADDD      Z4, Z5, Z4
+	VPADDD      Z6, Z7, Z6
+	VSHUFI32X4  $0x88, Z6, Z4, Z16
+	VSHUFI32X4  $0xdd, Z6, Z4, Z18
+	VCVTDQ2PS   Z8, Z8
+	VPSHUFB     byte0<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 208(R12), Z5, Z5
+	VMULPS      Z5, Z8, Z8
+	VPSHUFB     byte0<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 216(R12), Z5, Z5
+	VSUBPS      Z5, Z8, Z8
+	VADDPS      Z8, Z14, Z14
+	VCVTDQ2PS   Z16, Z16
+	VPSHUFB     byte1<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 252(R12), Z5, Z5
+	VMULPS      Z5, Z16, Z16
+	VPSHUFB     byte1<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 260(R12), Z5, Z5
+	VSUBPS      Z5, Z16, Z16
+	VADDPS      Z16, Z14, Z14
+	VCVTDQ2PS   Z9, Z9
+	VPSHUFB     byte2<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 296(R12), Z5, Z5
+	VMULPS      Z5, Z9, Z9
+	VPSHUFB     byte2<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 304(R12), Z5, Z5
+	VSUBPS      Z5, Z9, Z9
+	VADDPS      Z9, Z14, Z14
+	VCVTDQ2PS   Z18, Z18
+	VPSHUFB     byte3<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 340(R12), Z5, Z5
+	VMULPS      Z5, Z18, Z18
+	VPSHUFB     byte3<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 348(R12), Z5, Z5
+	VSUBPS      Z5, Z18, Z18
+	VADDPS      Z18, Z14, Z14
+	ADDQ        $0x00000090, SI
+	ADDQ        $0x00000090, R8
+	ADDQ        $0x00000090, R9
+	ADDQ        $0x00000090, R10
+	ADDQ        $0x00000160, R12
+	DECQ        CX
+	JNZ         l2
+	JMP         end
+
+l1:
+	VMOVDQU      (SI), X4
+	VINSERTI32X4 $0x01, (R8), Z4, Z4
+	VINSERTI32X4 $0x02, (R9), Z4, Z4
+	VINSERTI32X4 $0x03, (R10), Z4, Z4
+	VMOVDQU      (SI)(DX*1), X5
+	VINSERTI32X4 $0x01, (R8)(DX*1), Z5, Z5
+	VINSERTI32X4 $0x02, (R9)(DX*1), Z5, Z5
+	VINSERTI32X4 $0x03, (R10)(DX*1), Z5, Z5
+	VMOVDQU      (SI)(DX*2), X6
+	VINSERTI32X4 $0x01, (R8)(DX*2), Z6, Z6
+	VINSERTI32X4 $0x02, (R9)(DX*2), Z6, Z6
+	VINSERTI32X4 $0x03, (R10)(DX*2), Z6, Z6
+	VMOVDQU      (SI)(BX*1), X7
+	VINSERTI32X4 $0x01, (R8)(BX*1), Z7, Z7
+	VINSERTI32X4 $0x02, (R9)(BX*1), Z7, Z7
+	VINSERTI32X4 $0x03, (R10)(BX*1), Z7, Z7
+	VPUNPCKLDQ   Z5, Z4, Z0
+	VPUNPCKHDQ   Z5, Z4, Z1
+	VPUNPCKLDQ   Z7, Z6, Z2
+	VPUNPCKHDQ   Z7, Z6, Z3
+	VPUNPCKLQDQ  Z2, Z0, Z4
+	VPUNPCKHQDQ  Z2, Z0, Z5
+	VPUNPCKLQDQ  Z3, Z1, Z6
+	VPUNPCKHQDQ  Z3, Z1, Z7
+	VMOVDQA32    Z4, Z0
+	VMOVDQA32    Z5, Z1
+	VMOVDQA32    Z6, Z2
+	VMOVDQA32    Z7, Z3
+	VPMOVDW      Z0, Y5
+	VCVTPH2PS    Y5, Z26
+	VPSRLD       $0x10, Z0, Z5
+	VPMOVDW      Z5, Y5
+	VCVTPH2PS    Y5, Z27
+	VPANDD       bytes63<>+0(SB), Z1, Z22
+	VPANDD       Z15, Z3, Z23
+	VPSRLD       $0x02, Z1, Z5
+	VPANDD       bytes48<>+0(SB), Z5, Z5
+	VPORD        Z23, Z5, Z23
+	VPANDD       bytes63<>+0(SB), Z2, Z24
+	VPSRLD       $0x04, Z3, Z3
+	VPANDD       Z15, Z3, Z25
+	VPSRLD       $0x02, Z2, Z5
+	VPANDD       bytes48<>+0(SB), Z5, Z5
+	VPORD        Z25, Z5, Z25
+	VMOVDQU      (R12), Y12
+	VINSERTI64X4 $0x01, 88(R12), Z12, Z12
+	VMOVDQU      44(R12), Y13
+	VINSERTI64X4 $0x01, 132(R12), Z13, Z13
+	VMOVUPS      16(SI), Z4
 	VPANDD       Z15, Z4, Z5
 	VPXORD       Z0, Z0, Z0
 	VPDPBUSD     Z12, Z5, Z0
@@ -18508,167 +19658,310 @@ block:
 	VPANDD       Z15, Z4, Z4
 	VPXORD       Z1, Z1, Z1
 	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R9)(DX*1)
-	VMOVUPS      80(SI)(BX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R9)(DX*1)
-	PREFETCHT1   1152(R9)(DX*1)
-	VPACKSSDW    Z2, Z0, Z2
-	VPMADDWD     Z10, Z2, Z2
-	VPACKSSDW    Z3, Z1, Z3
-	VPMADDWD     Z10, Z3, Z3
-	VPACKSSDW    Z2, Z6, Z16
-	VPMADDWD     Z10, Z16, Z16
-	VPACKSSDW    Z3, Z7, Z17
-	VPMADDWD     Z10, Z17, Z17
-	VMOVUPS      80(R8), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R9)(DX*2)
-	VMOVUPS      80(R8)(DX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R9)(DX*2)
-	PREFETCHT1   1152(R9)(DX*2)
-	VPACKSSDW    Z2, Z0, Z6
-	VPMADDWD     Z10, Z6, Z6
-	VPACKSSDW    Z3, Z1, Z7
-	VPMADDWD     Z10, Z7, Z7
-	VMOVUPS      80(R8)(DX*2), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R9)(BX*1)
-	VMOVUPS      80(R8)(BX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R9)(BX*1)
-	PREFETCHT1   1152(R9)(BX*1)
-	VPACKSSDW    Z2, Z0, Z2
-	VPMADDWD     Z10, Z2, Z2
-	VPACKSSDW    Z3, Z1, Z3
-	VPMADDWD     Z10, Z3, Z3
-	VPACKSSDW    Z2, Z6, Z18
-	VPMADDWD     Z10, Z18, Z18
-	VPACKSSDW    Z3, Z7, Z19
-	VPMADDWD     Z10, Z19, Z19
-	VMOVUPS      80(R9), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R10)
-	VMOVUPS      80(R9)(DX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R10)
-	PREFETCHT1   1152(R10)
-	VPACKSSDW    Z2, Z0, Z6
-	VPMADDWD     Z10, Z6, Z6
-	VPACKSSDW    Z3, Z1, Z7
-	VPMADDWD     Z10, Z7, Z7
-	VMOVUPS      80(R9)(DX*2), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R10)(DX*1)
-	VMOVUPS      80(R9)(BX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R10)(DX*1)
-	PREFETCHT1   1152(R10)(DX*1)
-	VPACKSSDW    Z2, Z0, Z2
-	VPMADDWD     Z10, Z2, Z2
-	VPACKSSDW    Z3, Z1, Z3
-	VPMADDWD     Z10, Z3, Z3
-	VPACKSSDW    Z2, Z6, Z20
-	VPMADDWD     Z10, Z20, Z20
-	VPACKSSDW    Z3, Z7, Z21
-	VPMADDWD     Z10, Z21, Z21
-	VMOVUPS      80(R10), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R10)(DX*2)
-	VMOVUPS      80(R10)(DX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R10)(DX*2)
-	PREFETCHT1   1152(R10)(DX*2)
-	VPACKSSDW    Z2, Z0, Z6
-	VPMADDWD     Z10, Z6, Z6
-	VPACKSSDW    Z3, Z1, Z7
-	VPMADDWD     Z10, Z7, Z7
-	VMOVUPS      80(R10)(DX*2), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z0, Z0, Z0
-	VPDPBUSD     Z12, Z5, Z0
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z1, Z1, Z1
-	VPDPBUSD     Z13, Z4, Z1
-	PREFETCHT1   1024(R10)(BX*1)
-	VMOVUPS      80(R10)(BX*1), Z4
-	VPANDD       Z15, Z4, Z5
-	VPXORD       Z2, Z2, Z2
-	VPDPBUSD     Z12, Z5, Z2
-	VPSRLW       $0x04, Z4, Z4
-	VPANDD       Z15, Z4, Z4
-	VPXORD       Z3, Z3, Z3
-	VPDPBUSD     Z13, Z4, Z3
-	PREFETCHT1   1088(R10)(BX*1)
-	PREFETCHT1   1152(R10)(BX*1)
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn36
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn36:
+	VMOVUPS    16(SI)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn37
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn37:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    16(SI)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn38
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn38:
+	VMOVUPS    16(SI)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn39
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn39:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z16
+	VPMADDWD   Z10, Z16, Z16
+	VPACKSSDW  Z3, Z7, Z17
+	VPMADDWD   Z10, Z17, Z17
+	VMOVUPS    16(R8), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn40
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn40:
+	VMOVUPS    16(R8)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn41
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn41:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    16(R8)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn42
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn42:
+	VMOVUPS    16(R8)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn43
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn43:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn44
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn44:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z18
+	VPMADDWD   Z10, Z18, Z18
+	VPACKSSDW  Z3, Z7, Z19
+	VPMADDWD   Z10, Z19, Z19
+	VMOVUPS    16(R9), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn45
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn45:
+	VMOVUPS    16(R9)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn46
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn46:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    16(R9)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn47
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn47:
+	VMOVUPS    16(R9)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn48
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn48:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z20
+	VPMADDWD   Z10, Z20, Z20
+	VPACKSSDW  Z3, Z7, Z21
+	VPMADDWD   Z10, Z21, Z21
+	VMOVUPS    16(R10), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn49
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn49:
+	VMOVUPS    16(R10)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn50
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn50:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    16(R10)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn51
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn51:
+	VMOVUPS    16(R10)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn52
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn52:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn53
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn53:
 	VPACKSSDW    Z2, Z0, Z2
 	VPMADDWD     Z10, Z2, Z2
 	VPACKSSDW    Z3, Z1, Z3
@@ -18694,73 +19987,463 @@ block:
 	VSHUFI32X4   $0x88, Z6, Z4, Z16
 	VSHUFI32X4   $0xdd, Z6, Z4, Z18
 	VCVTDQ2PS    Z8, Z8
-	VPSHUFB      byte0<>+0(SB), Z23, Z5
+	VPSHUFB      byte0<>+0(SB), Z22, Z5
 	VCVTDQ2PS    Z5, Z5
 	VMULPS       Z26, Z5, Z5
-	VMULPS.BCST  208(R12), Z5, Z5
+	VMULPS.BCST  32(R12), Z5, Z5
 	VMULPS       Z5, Z8, Z8
-	VPSHUFB      byte0<>+0(SB), Z25, Z5
+	VPSHUFB      byte0<>+0(SB), Z24, Z5
 	VCVTDQ2PS    Z5, Z5
 	VMULPS       Z27, Z5, Z5
-	VMULPS.BCST  216(R12), Z5, Z5
+	VMULPS.BCST  40(R12), Z5, Z5
 	VSUBPS       Z5, Z8, Z8
 	VADDPS       Z8, Z14, Z14
 	VCVTDQ2PS    Z16, Z16
-	VPSHUFB      byte1<>+0(SB), Z23, Z5
+	VPSHUFB      byte1<>+0(SB), Z22, Z5
 	VCVTDQ2PS    Z5, Z5
 	VMULPS       Z26, Z5, Z5
-	VMULPS.BCST  252(R12), Z5, Z5
+	VMULPS.BCST  76(R12), Z5, Z5
 	VMULPS       Z5, Z16, Z16
-	VPSHUFB      byte1<>+0(SB), Z25, Z5
+	VPSHUFB      byte1<>+0(SB), Z24, Z5
 	VCVTDQ2PS    Z5, Z5
 	VMULPS       Z27, Z5, Z5
-	VMULPS.BCST  260(R12), Z5, Z5
+	VMULPS.BCST  84(R12), Z5, Z5
 	VSUBPS       Z5, Z16, Z16
 	VADDPS       Z16, Z14, Z14
 	VCVTDQ2PS    Z9, Z9
-	VPSHUFB      byte2<>+0(SB), Z23, Z5
+	VPSHUFB      byte2<>+0(SB), Z22, Z5
 	VCVTDQ2PS    Z5, Z5
 	VMULPS       Z26, Z5, Z5
-	VMULPS.BCST  296(R12), Z5, Z5
+	VMULPS.BCST  120(R12), Z5, Z5
 	VMULPS       Z5, Z9, Z9
-	VPSHUFB      byte2<>+0(SB), Z25, Z5
+	VPSHUFB      byte2<>+0(SB), Z24, Z5
 	VCVTDQ2PS    Z5, Z5
 	VMULPS       Z27, Z5, Z5
-	VMULPS.BCST  304(R12), Z5, Z5
+	VMULPS.BCST  128(R12), Z5, Z5
 	VSUBPS       Z5, Z9, Z9
 	VADDPS       Z9, Z14, Z14
 	VCVTDQ2PS    Z18, Z18
-	VPSHUFB      byte3<>+0(SB), Z23, Z5
+	VPSHUFB      byte3<>+0(SB), Z22, Z5
 	VCVTDQ2PS    Z5, Z5
 	VMULPS       Z26, Z5, Z5
-	VMULPS.BCST  340(R12), Z5, Z5
+	VMULPS.BCST  164(R12), Z5, Z5
 	VMULPS       Z5, Z18, Z18
-	VPSHUFB      byte3<>+0(SB), Z25, Z5
+	VPSHUFB      byte3<>+0(SB), Z24, Z5
 	VCVTDQ2PS    Z5, Z5
 	VMULPS       Z27, Z5, Z5
-	VMULPS.BCST  348(R12), Z5, Z5
+	VMULPS.BCST  172(R12), Z5, Z5
 	VSUBPS       Z5, Z18, Z18
 	VADDPS       Z18, Z14, Z14
-	ADDQ         $0x00000090, SI
-	ADDQ         $0x00000090, R8
-	ADDQ         $0x00000090, R9
-	ADDQ         $0x00000090, R10
-	ADDQ         $0x00000160, R12
-	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Z14, (DI)
+	VMOVDQU      176(R12), Y12
+	VINSERTI64X4 $0x01, 264(R12), Z12, Z12
+	VMOVDQU      220(R12), Y13
+	VINSERTI64X4 $0x01, 308(R12), Z13, Z13
+	VMOVUPS      80(SI), Z4
+	VPANDD       Z15, Z4, Z5
+	VPXORD       Z0, Z0, Z0
+	VPDPBUSD     Z12, Z5, Z0
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn54
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn54:
+	VMOVUPS    80(SI)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn55
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn55:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    80(SI)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn56
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn56:
+	VMOVUPS    80(SI)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn57
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn57:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z16
+	VPMADDWD   Z10, Z16, Z16
+	VPACKSSDW  Z3, Z7, Z17
+	VPMADDWD   Z10, Z17, Z17
+	VMOVUPS    80(R8), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn58
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn58:
+	VMOVUPS    80(R8)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn59
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn59:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    80(R8)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn60
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn60:
+	VMOVUPS    80(R8)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn61
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn61:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn62
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn62:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z18
+	VPMADDWD   Z10, Z18, Z18
+	VPACKSSDW  Z3, Z7, Z19
+	VPMADDWD   Z10, Z19, Z19
+	VMOVUPS    80(R9), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn63
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn63:
+	VMOVUPS    80(R9)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn64
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn64:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    80(R9)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn65
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn65:
+	VMOVUPS    80(R9)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn66
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn66:
+	VPACKSSDW  Z2, Z0, Z2
+	VPMADDWD   Z10, Z2, Z2
+	VPACKSSDW  Z3, Z1, Z3
+	VPMADDWD   Z10, Z3, Z3
+	VPACKSSDW  Z2, Z6, Z20
+	VPMADDWD   Z10, Z20, Z20
+	VPACKSSDW  Z3, Z7, Z21
+	VPMADDWD   Z10, Z21, Z21
+	VMOVUPS    80(R10), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn67
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn67:
+	VMOVUPS    80(R10)(DX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn68
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn68:
+	VPACKSSDW  Z2, Z0, Z6
+	VPMADDWD   Z10, Z6, Z6
+	VPACKSSDW  Z3, Z1, Z7
+	VPMADDWD   Z10, Z7, Z7
+	VMOVUPS    80(R10)(DX*2), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z0, Z0, Z0
+	VPDPBUSD   Z12, Z5, Z0
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z1, Z1, Z1
+	VPDPBUSD   Z13, Z4, Z1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn69
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn69:
+	VMOVUPS    80(R10)(BX*1), Z4
+	VPANDD     Z15, Z4, Z5
+	VPXORD     Z2, Z2, Z2
+	VPDPBUSD   Z12, Z5, Z2
+	VPSRLW     $0x04, Z4, Z4
+	VPANDD     Z15, Z4, Z4
+	VPXORD     Z3, Z3, Z3
+	VPDPBUSD   Z13, Z4, Z3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn70
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn70:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn71
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn71:
+	VPACKSSDW   Z2, Z0, Z2
+	VPMADDWD    Z10, Z2, Z2
+	VPACKSSDW   Z3, Z1, Z3
+	VPMADDWD    Z10, Z3, Z3
+	VPACKSSDW   Z2, Z6, Z0
+	VPMADDWD    Z10, Z0, Z0
+	VPACKSSDW   Z3, Z7, Z1
+	VPMADDWD    Z10, Z1, Z1
+	VSHUFI32X4  $0x88, Z18, Z16, Z4
+	VSHUFI32X4  $0x88, Z0, Z20, Z6
+	VSHUFI32X4  $0xdd, Z18, Z16, Z5
+	VSHUFI32X4  $0xdd, Z0, Z20, Z7
+	VPADDD      Z4, Z5, Z4
+	VPADDD      Z6, Z7, Z6
+	VSHUFI32X4  $0x88, Z6, Z4, Z8
+	VSHUFI32X4  $0xdd, Z6, Z4, Z9
+	VSHUFI32X4  $0x88, Z19, Z17, Z4
+	VSHUFI32X4  $0x88, Z1, Z21, Z6
+	VSHUFI32X4  $0xdd, Z19, Z17, Z5
+	VSHUFI32X4  $0xdd, Z1, Z21, Z7
+	VPADDD      Z4, Z5, Z4
+	VPADDD      Z6, Z7, Z6
+	VSHUFI32X4  $0x88, Z6, Z4, Z16
+	VSHUFI32X4  $0xdd, Z6, Z4, Z18
+	VCVTDQ2PS   Z8, Z8
+	VPSHUFB     byte0<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 208(R12), Z5, Z5
+	VMULPS      Z5, Z8, Z8
+	VPSHUFB     byte0<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 216(R12), Z5, Z5
+	VSUBPS      Z5, Z8, Z8
+	VADDPS      Z8, Z14, Z14
+	VCVTDQ2PS   Z16, Z16
+	VPSHUFB     byte1<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 252(R12), Z5, Z5
+	VMULPS      Z5, Z16, Z16
+	VPSHUFB     byte1<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 260(R12), Z5, Z5
+	VSUBPS      Z5, Z16, Z16
+	VADDPS      Z16, Z14, Z14
+	VCVTDQ2PS   Z9, Z9
+	VPSHUFB     byte2<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 296(R12), Z5, Z5
+	VMULPS      Z5, Z9, Z9
+	VPSHUFB     byte2<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 304(R12), Z5, Z5
+	VSUBPS      Z5, Z9, Z9
+	VADDPS      Z9, Z14, Z14
+	VCVTDQ2PS   Z18, Z18
+	VPSHUFB     byte3<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 340(R12), Z5, Z5
+	VMULPS      Z5, Z18, Z18
+	VPSHUFB     byte3<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 348(R12), Z5, Z5
+	VSUBPS      Z5, Z18, Z18
+	VADDPS      Z18, Z14, Z14
+	ADDQ        $0x00000090, SI
+	ADDQ        $0x00000090, R8
+	ADDQ        $0x00000090, R9
+	ADDQ        $0x00000090, R10
+	ADDQ        $0x00000160, R12
+	DECQ        CX
+	JNZ         l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ5KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ5KAVX512Few(SB), $0-48
+TEXT ·oneQ5KAVX512Few(SB), $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -18769,8 +20452,14 @@ TEXT ·oneQ5KAVX512Few(SB), $0-48
 	VMOVUPS bytes15<>+0(SB), Z15
 	VMOVUPS words1<>+0(SB), Z10
 	VMOVUPS bytes16<>+0(SB), Z11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x10, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU         (SI), X4
 	VINSERTI32X4    $0x01, (R8), Z4, Z4
 	VINSERTI32X4    $0x02, (R9), Z4, Z4
@@ -18833,7 +20522,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(SI)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn0
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn0:
 	VMOVUPS         48(SI)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(SI)(DX*1), Z2
@@ -18848,8 +20544,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(SI)
-	PREFETCHT1      1152(SI)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn1
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn1:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -18868,7 +20570,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(SI)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn2
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn2:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
 	VMOVUPS         48(SI)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(SI)(BX*1), Z2
@@ -18883,8 +20600,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(SI)(DX*1)
-	PREFETCHT1      1152(SI)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn4
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn4:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -18907,7 +20630,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(SI)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn5
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn5:
 	VMOVUPS         48(R8)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R8)(DX*1), Z2
@@ -18922,8 +20652,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(SI)(DX*2)
-	PREFETCHT1      1152(SI)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn6
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn6:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -18942,7 +20686,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(SI)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn8
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn8:
 	VMOVUPS         48(R8)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R8)(BX*1), Z2
@@ -18957,8 +20708,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(SI)(BX*1)
-	PREFETCHT1      1152(SI)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn9
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn9:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -18981,7 +20746,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn11
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn11:
 	VMOVUPS         48(R9)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R9)(DX*1), Z2
@@ -18996,8 +20768,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R8)
-	PREFETCHT1      1152(R8)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn12
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn12:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19016,7 +20794,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn13
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn13:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn14
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn14:
 	VMOVUPS         48(R9)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R9)(BX*1), Z2
@@ -19031,8 +20824,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R8)(DX*1)
-	PREFETCHT1      1152(R8)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn15
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn15:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19055,7 +20854,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn16
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn16:
 	VMOVUPS         48(R10)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R10)(DX*1), Z2
@@ -19070,8 +20876,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R8)(DX*2)
-	PREFETCHT1      1152(R8)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn17
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn17:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn18
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn18:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19090,7 +20910,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn19
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn19:
 	VMOVUPS         48(R10)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R10)(BX*1), Z2
@@ -19105,8 +20932,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R8)(BX*1)
-	PREFETCHT1      1152(R8)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn20
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn20:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn21
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn21:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19197,7 +21038,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R9)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn22
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn22:
 	VMOVUPS         112(SI)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(SI)(DX*1), Z2
@@ -19212,8 +21060,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R9)
-	PREFETCHT1      1152(R9)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn23
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn23:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19232,7 +21086,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R9)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn24
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn24:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
 	VMOVUPS         112(SI)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(SI)(BX*1), Z2
@@ -19247,8 +21116,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R9)(DX*1)
-	PREFETCHT1      1152(R9)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn26
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn26:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19271,7 +21146,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R9)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn27
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn27:
 	VMOVUPS         112(R8)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R8)(DX*1), Z2
@@ -19286,8 +21168,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R9)(DX*2)
-	PREFETCHT1      1152(R9)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn28
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn28:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn29
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn29:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19306,7 +21202,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R9)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn30
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn30:
 	VMOVUPS         112(R8)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R8)(BX*1), Z2
@@ -19321,8 +21224,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R9)(BX*1)
-	PREFETCHT1      1152(R9)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn31
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn31:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19345,7 +21262,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R10)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn33
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn33:
 	VMOVUPS         112(R9)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R9)(DX*1), Z2
@@ -19360,8 +21284,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R10)
-	PREFETCHT1      1152(R10)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn34
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn34:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19380,7 +21310,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R10)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn35
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn35:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn36
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn36:
 	VMOVUPS         112(R9)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R9)(BX*1), Z2
@@ -19395,8 +21340,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R10)(DX*1)
-	PREFETCHT1      1152(R10)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn37
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn37:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19419,7 +21370,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R10)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn38
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn38:
 	VMOVUPS         112(R10)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R10)(DX*1), Z2
@@ -19434,8 +21392,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R10)(DX*2)
-	PREFETCHT1      1152(R10)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn39
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn39:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn40
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn40:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19454,7 +21426,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VPXORD          Z1, Z1, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R10)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn41
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn41:
 	VMOVUPS         112(R10)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 16(R10)(BX*1), Z2
@@ -19469,8 +21448,592 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VPXORD          Z3, Z3, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1088(R10)(BX*1)
-	PREFETCHT1      1152(R10)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn42
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn42:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn43
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn43:
+	VPACKSSDW   Z2, Z0, Z2
+	VPMADDWD    Z10, Z2, Z2
+	VPACKSSDW   Z3, Z1, Z3
+	VPMADDWD    Z10, Z3, Z3
+	VPACKSSDW   Z2, Z6, Z0
+	VPMADDWD    Z10, Z0, Z0
+	VPACKSSDW   Z3, Z7, Z1
+	VPMADDWD    Z10, Z1, Z1
+	VSHUFI32X4  $0x88, Z18, Z16, Z4
+	VSHUFI32X4  $0x88, Z0, Z20, Z6
+	VSHUFI32X4  $0xdd, Z18, Z16, Z5
+	VSHUFI32X4  $0xdd, Z0, Z20, Z7
+	VPADDD      Z4, Z5, Z4
+	VPADDD      Z6, Z7, Z6
+	VSHUFI32X4  $0x88, Z6, Z4, Z8
+	VSHUFI32X4  $0xdd, Z6, Z4, Z9
+	VSHUFI32X4  $0x88, Z19, Z17, Z4
+	VSHUFI32X4  $0x88, Z1, Z21, Z6
+	VSHUFI32X4  $0xdd, Z19, Z17, Z5
+	VSHUFI32X4  $0xdd, Z1, Z21, Z7
+	VPADDD      Z4, Z5, Z4
+	VPADDD      Z6, Z7, Z6
+	VSHUFI32X4  $0x88, Z6, Z4, Z16
+	VSHUFI32X4  $0xdd, Z6, Z4, Z18
+	VCVTDQ2PS   Z8, Z8
+	VPSHUFB     byte0<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 208(R12), Z5, Z5
+	VMULPS      Z5, Z8, Z8
+	VPSHUFB     byte0<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 216(R12), Z5, Z5
+	VSUBPS      Z5, Z8, Z8
+	VADDPS      Z8, Z14, Z14
+	VCVTDQ2PS   Z16, Z16
+	VPSHUFB     byte1<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 252(R12), Z5, Z5
+	VMULPS      Z5, Z16, Z16
+	VPSHUFB     byte1<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 260(R12), Z5, Z5
+	VSUBPS      Z5, Z16, Z16
+	VADDPS      Z16, Z14, Z14
+	VCVTDQ2PS   Z9, Z9
+	VPSHUFB     byte2<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 296(R12), Z5, Z5
+	VMULPS      Z5, Z9, Z9
+	VPSHUFB     byte2<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 304(R12), Z5, Z5
+	VSUBPS      Z5, Z9, Z9
+	VADDPS      Z9, Z14, Z14
+	VCVTDQ2PS   Z18, Z18
+	VPSHUFB     byte3<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 340(R12), Z5, Z5
+	VMULPS      Z5, Z18, Z18
+	VPSHUFB     byte3<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 348(R12), Z5, Z5
+	VSUBPS      Z5, Z18, Z18
+	VADDPS      Z18, Z14, Z14
+	ADDQ        $0x000000b0, SI
+	ADDQ        $0x000000b0, R8
+	ADDQ        $0x000000b0, R9
+	ADDQ        $0x000000b0, R10
+	ADDQ        $0x00000160, R12
+	DECQ        CX
+	JNZ         l2
+	JMP         end
+
+l1:
+	VMOVDQU         (SI), X4
+	VINSERTI32X4    $0x01, (R8), Z4, Z4
+	VINSERTI32X4    $0x02, (R9), Z4, Z4
+	VINSERTI32X4    $0x03, (R10), Z4, Z4
+	VMOVDQU         (SI)(DX*1), X5
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z5, Z5
+	VMOVDQU         (SI)(DX*2), X6
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z6, Z6
+	VMOVDQU         (SI)(BX*1), X7
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z7, Z7
+	VPUNPCKLDQ      Z5, Z4, Z0
+	VPUNPCKHDQ      Z5, Z4, Z1
+	VPUNPCKLDQ      Z7, Z6, Z2
+	VPUNPCKHDQ      Z7, Z6, Z3
+	VPUNPCKLQDQ     Z2, Z0, Z4
+	VPUNPCKHQDQ     Z2, Z0, Z5
+	VPUNPCKLQDQ     Z3, Z1, Z6
+	VPUNPCKHQDQ     Z3, Z1, Z7
+	VMOVDQA32       Z4, Z0
+	VMOVDQA32       Z5, Z1
+	VMOVDQA32       Z6, Z2
+	VMOVDQA32       Z7, Z3
+	VPMOVDW         Z0, Y5
+	VCVTPH2PS       Y5, Z26
+	VPSRLD          $0x10, Z0, Z5
+	VPMOVDW         Z5, Y5
+	VCVTPH2PS       Y5, Z27
+	VPANDD          bytes63<>+0(SB), Z1, Z22
+	VPANDD          Z15, Z3, Z23
+	VPSRLD          $0x02, Z1, Z5
+	VPANDD          bytes48<>+0(SB), Z5, Z5
+	VPORD           Z23, Z5, Z23
+	VPANDD          bytes63<>+0(SB), Z2, Z24
+	VPSRLD          $0x04, Z3, Z3
+	VPANDD          Z15, Z3, Z25
+	VPSRLD          $0x02, Z2, Z5
+	VPANDD          bytes48<>+0(SB), Z5, Z5
+	VPORD           Z25, Z5, Z25
+	VMOVDQU         (R12), Y12
+	VINSERTI64X4    $0x01, 88(R12), Z12, Z12
+	VMOVDQU         44(R12), Y13
+	VINSERTI64X4    $0x01, 132(R12), Z13, Z13
+	VMOVUPS         48(SI), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn44
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn44:
+	VMOVUPS         48(SI)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(DX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn45
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn45:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         48(SI)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(DX*2), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn46
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn46:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn47
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn47:
+	VMOVUPS         48(SI)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(BX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn48
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn48:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z16
+	VPMADDWD        Z10, Z16, Z16
+	VPACKSSDW       Z3, Z7, Z17
+	VPMADDWD        Z10, Z17, Z17
+	VMOVUPS         48(R8), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn49
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn49:
+	VMOVUPS         48(R8)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(DX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn50
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn50:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn51
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn51:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         48(R8)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(DX*2), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn52
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn52:
+	VMOVUPS         48(R8)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(BX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn53
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn53:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn54
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn54:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z18
+	VPMADDWD        Z10, Z18, Z18
+	VPACKSSDW       Z3, Z7, Z19
+	VPMADDWD        Z10, Z19, Z19
+	VMOVUPS         48(R9), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn55
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn55:
+	VMOVUPS         48(R9)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(DX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn56
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn56:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         48(R9)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(DX*2), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn57
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn57:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn58
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn58:
+	VMOVUPS         48(R9)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(BX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn59
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn59:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z20
+	VPMADDWD        Z10, Z20, Z20
+	VPACKSSDW       Z3, Z7, Z21
+	VPMADDWD        Z10, Z21, Z21
+	VMOVUPS         48(R10), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn60
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn60:
+	VMOVUPS         48(R10)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(DX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn61
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn61:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn62
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn62:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         48(R10)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(DX*2), Z1
+	VPROLVD         turn3and1<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn63
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn63:
+	VMOVUPS         48(R10)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(BX*1), Z3
+	VPROLVD         turn3and1<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn64
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn64:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn65
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn65:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19496,73 +22059,591 @@ block:
 	VSHUFI32X4      $0x88, Z6, Z4, Z16
 	VSHUFI32X4      $0xdd, Z6, Z4, Z18
 	VCVTDQ2PS       Z8, Z8
-	VPSHUFB         byte0<>+0(SB), Z23, Z5
+	VPSHUFB         byte0<>+0(SB), Z22, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     208(R12), Z5, Z5
+	VMULPS.BCST     32(R12), Z5, Z5
 	VMULPS          Z5, Z8, Z8
-	VPSHUFB         byte0<>+0(SB), Z25, Z5
+	VPSHUFB         byte0<>+0(SB), Z24, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z27, Z5, Z5
-	VMULPS.BCST     216(R12), Z5, Z5
+	VMULPS.BCST     40(R12), Z5, Z5
 	VSUBPS          Z5, Z8, Z8
 	VADDPS          Z8, Z14, Z14
 	VCVTDQ2PS       Z16, Z16
-	VPSHUFB         byte1<>+0(SB), Z23, Z5
+	VPSHUFB         byte1<>+0(SB), Z22, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     252(R12), Z5, Z5
+	VMULPS.BCST     76(R12), Z5, Z5
 	VMULPS          Z5, Z16, Z16
-	VPSHUFB         byte1<>+0(SB), Z25, Z5
+	VPSHUFB         byte1<>+0(SB), Z24, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z27, Z5, Z5
-	VMULPS.BCST     260(R12), Z5, Z5
+	VMULPS.BCST     84(R12), Z5, Z5
 	VSUBPS          Z5, Z16, Z16
 	VADDPS          Z16, Z14, Z14
 	VCVTDQ2PS       Z9, Z9
-	VPSHUFB         byte2<>+0(SB), Z23, Z5
+	VPSHUFB         byte2<>+0(SB), Z22, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     296(R12), Z5, Z5
+	VMULPS.BCST     120(R12), Z5, Z5
 	VMULPS          Z5, Z9, Z9
-	VPSHUFB         byte2<>+0(SB), Z25, Z5
+	VPSHUFB         byte2<>+0(SB), Z24, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z27, Z5, Z5
-	VMULPS.BCST     304(R12), Z5, Z5
+	VMULPS.BCST     128(R12), Z5, Z5
 	VSUBPS          Z5, Z9, Z9
 	VADDPS          Z9, Z14, Z14
 	VCVTDQ2PS       Z18, Z18
-	VPSHUFB         byte3<>+0(SB), Z23, Z5
+	VPSHUFB         byte3<>+0(SB), Z22, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     340(R12), Z5, Z5
+	VMULPS.BCST     164(R12), Z5, Z5
 	VMULPS          Z5, Z18, Z18
-	VPSHUFB         byte3<>+0(SB), Z25, Z5
+	VPSHUFB         byte3<>+0(SB), Z24, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z27, Z5, Z5
-	VMULPS.BCST     348(R12), Z5, Z5
+	VMULPS.BCST     172(R12), Z5, Z5
 	VSUBPS          Z5, Z18, Z18
 	VADDPS          Z18, Z14, Z14
-	ADDQ            $0x000000b0, SI
-	ADDQ            $0x000000b0, R8
-	ADDQ            $0x000000b0, R9
-	ADDQ            $0x000000b0, R10
-	ADDQ            $0x00000160, R12
-	DECQ            CX
-	JNZ             block
-	MOVQ            dst+0(FP), DI
-	VMOVUPS         Z14, (DI)
+	VMOVDQU         176(R12), Y12
+	VINSERTI64X4    $0x01, 264(R12), Z12, Z12
+	VMOVDQU         220(R12), Y13
+	VINSERTI64X4    $0x01, 308(R12), Z13, Z13
+	VMOVUPS         112(SI), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn66
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn66:
+	VMOVUPS         112(SI)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(DX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(DX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn67
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn67:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         112(SI)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(DX*2), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(DX*2), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn68
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn68:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn69
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn69:
+	VMOVUPS         112(SI)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(SI)(BX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(SI)(BX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn70
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn70:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z16
+	VPMADDWD        Z10, Z16, Z16
+	VPACKSSDW       Z3, Z7, Z17
+	VPMADDWD        Z10, Z17, Z17
+	VMOVUPS         112(R8), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn71
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn71:
+	VMOVUPS         112(R8)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(DX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(DX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn72
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn72:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn73
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn73:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         112(R8)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(DX*2), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(DX*2), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn74
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn74:
+	VMOVUPS         112(R8)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R8)(BX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R8)(BX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn75
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn75:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn76
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn76:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z18
+	VPMADDWD        Z10, Z18, Z18
+	VPACKSSDW       Z3, Z7, Z19
+	VPMADDWD        Z10, Z19, Z19
+	VMOVUPS         112(R9), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn77
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn77:
+	VMOVUPS         112(R9)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(DX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(DX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn78
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn78:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         112(R9)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(DX*2), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(DX*2), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn79
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn79:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn80
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn80:
+	VMOVUPS         112(R9)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R9)(BX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R9)(BX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn81
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn81:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z20
+	VPMADDWD        Z10, Z20, Z20
+	VPACKSSDW       Z3, Z7, Z21
+	VPMADDWD        Z10, Z21, Z21
+	VMOVUPS         112(R10), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn82
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn82:
+	VMOVUPS         112(R10)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(DX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(DX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn83
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn83:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn84
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn84:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         112(R10)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(DX*2), Z0
+	VPROLVD         turn0and30<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(DX*2), Z1
+	VPROLVD         turn31and29<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VPXORD          Z1, Z1, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn85
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn85:
+	VMOVUPS         112(R10)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 16(R10)(BX*1), Z2
+	VPROLVD         turn0and30<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VPXORD          Z2, Z2, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 16(R10)(BX*1), Z3
+	VPROLVD         turn31and29<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VPXORD          Z3, Z3, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn86
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn86:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn87
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn87:
+	VPACKSSDW   Z2, Z0, Z2
+	VPMADDWD    Z10, Z2, Z2
+	VPACKSSDW   Z3, Z1, Z3
+	VPMADDWD    Z10, Z3, Z3
+	VPACKSSDW   Z2, Z6, Z0
+	VPMADDWD    Z10, Z0, Z0
+	VPACKSSDW   Z3, Z7, Z1
+	VPMADDWD    Z10, Z1, Z1
+	VSHUFI32X4  $0x88, Z18, Z16, Z4
+	VSHUFI32X4  $0x88, Z0, Z20, Z6
+	VSHUFI32X4  $0xdd, Z18, Z16, Z5
+	VSHUFI32X4  $0xdd, Z0, Z20, Z7
+	VPADDD      Z4, Z5, Z4
+	VPADDD      Z6, Z7, Z6
+	VSHUFI32X4  $0x88, Z6, Z4, Z8
+	VSHUFI32X4  $0xdd, Z6, Z4, Z9
+	VSHUFI32X4  $0x88, Z19, Z17, Z4
+	VSHUFI32X4  $0x88, Z1, Z21, Z6
+	VSHUFI32X4  $0xdd, Z19, Z17, Z5
+	VSHUFI32X4  $0xdd, Z1, Z21, Z7
+	VPADDD      Z4, Z5, Z4
+	VPADDD      Z6, Z7, Z6
+	VSHUFI32X4  $0x88, Z6, Z4, Z16
+	VSHUFI32X4  $0xdd, Z6, Z4, Z18
+	VCVTDQ2PS   Z8, Z8
+	VPSHUFB     byte0<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 208(R12), Z5, Z5
+	VMULPS      Z5, Z8, Z8
+	VPSHUFB     byte0<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 216(R12), Z5, Z5
+	VSUBPS      Z5, Z8, Z8
+	VADDPS      Z8, Z14, Z14
+	VCVTDQ2PS   Z16, Z16
+	VPSHUFB     byte1<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 252(R12), Z5, Z5
+	VMULPS      Z5, Z16, Z16
+	VPSHUFB     byte1<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 260(R12), Z5, Z5
+	VSUBPS      Z5, Z16, Z16
+	VADDPS      Z16, Z14, Z14
+	VCVTDQ2PS   Z9, Z9
+	VPSHUFB     byte2<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 296(R12), Z5, Z5
+	VMULPS      Z5, Z9, Z9
+	VPSHUFB     byte2<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 304(R12), Z5, Z5
+	VSUBPS      Z5, Z9, Z9
+	VADDPS      Z9, Z14, Z14
+	VCVTDQ2PS   Z18, Z18
+	VPSHUFB     byte3<>+0(SB), Z23, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 340(R12), Z5, Z5
+	VMULPS      Z5, Z18, Z18
+	VPSHUFB     byte3<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z27, Z5, Z5
+	VMULPS.BCST 348(R12), Z5, Z5
+	VSUBPS      Z5, Z18, Z18
+	VADDPS      Z18, Z14, Z14
+	ADDQ        $0x000000b0, SI
+	ADDQ        $0x000000b0, R8
+	ADDQ        $0x000000b0, R9
+	ADDQ        $0x000000b0, R10
+	ADDQ        $0x00000160, R12
+	DECQ        CX
+	JNZ         l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ6KAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ6KAVX512Few(SB), $0-48
+TEXT ·oneQ6KAVX512Few(SB), $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -19571,8 +22652,14 @@ TEXT ·oneQ6KAVX512Few(SB), $0-48
 	VMOVUPS bytes15<>+0(SB), Z15
 	VMOVUPS words1<>+0(SB), Z10
 	VMOVUPS bytes48<>+0(SB), Z11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x10, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU         192(SI), X4
 	VINSERTI32X4    $0x01, 192(R8), Z4, Z4
 	VINSERTI32X4    $0x02, 192(R9), Z4, Z4
@@ -19656,8 +22743,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(SI)
-	PREFETCHT1      1088(SI)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn0
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn0:
 	VMOVUPS         (SI)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(SI)(DX*1), Z2
@@ -19672,8 +22765,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(SI)
-	PREFETCHT1      1216(SI)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn1
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn1:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19692,8 +22799,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(SI)(DX*1)
-	PREFETCHT1      1088(SI)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn3
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn3:
 	VMOVUPS         (SI)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(SI)(BX*1), Z2
@@ -19708,8 +22821,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(SI)(DX*1)
-	PREFETCHT1      1216(SI)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn4
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn4:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19732,8 +22859,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(SI)(DX*2)
-	PREFETCHT1      1088(SI)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn6
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn6:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
 	VMOVUPS         (R8)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R8)(DX*1), Z2
@@ -19748,8 +22889,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(SI)(DX*2)
-	PREFETCHT1      1216(SI)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn8
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn8:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19768,8 +22915,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(SI)(BX*1)
-	PREFETCHT1      1088(SI)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn9
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn9:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
 	VMOVUPS         (R8)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R8)(BX*1), Z2
@@ -19784,8 +22945,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(SI)(BX*1)
-	PREFETCHT1      1216(SI)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn11
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn11:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn12
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn12:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19808,8 +22983,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)
-	PREFETCHT1      1088(R8)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn13
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn13:
 	VMOVUPS         (R9)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R9)(DX*1), Z2
@@ -19824,8 +23005,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R8)
-	PREFETCHT1      1216(R8)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn14
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn14:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn15
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn15:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19844,8 +23039,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)(DX*1)
-	PREFETCHT1      1088(R8)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn16
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn16:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn17
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn17:
 	VMOVUPS         (R9)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R9)(BX*1), Z2
@@ -19860,8 +23069,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R8)(DX*1)
-	PREFETCHT1      1216(R8)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn18
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn18:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -19884,8 +23099,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)(DX*2)
-	PREFETCHT1      1088(R8)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn19
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn19:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn20
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn20:
 	VMOVUPS         (R10)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R10)(DX*1), Z2
@@ -19900,8 +23129,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R8)(DX*2)
-	PREFETCHT1      1216(R8)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn21
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn21:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn22
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn22:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -19920,8 +23163,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)(BX*1)
-	PREFETCHT1      1088(R8)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn23
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn23:
 	VMOVUPS         (R10)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 128(R10)(BX*1), Z2
@@ -19936,8 +23185,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R8)(BX*1)
-	PREFETCHT1      1216(R8)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn24
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn24:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20050,8 +23313,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R9)
-	PREFETCHT1      1088(R9)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn26
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn26:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn27
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn27:
 	VMOVUPS         64(SI)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(SI)(DX*1), Z2
@@ -20066,8 +23343,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R9)
-	PREFETCHT1      1216(R9)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn28
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn28:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -20086,8 +23369,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R9)(DX*1)
-	PREFETCHT1      1088(R9)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn29
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn29:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn30
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn30:
 	VMOVUPS         64(SI)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(SI)(BX*1), Z2
@@ -20102,8 +23399,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R9)(DX*1)
-	PREFETCHT1      1216(R9)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn31
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn31:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20126,8 +23437,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R9)(DX*2)
-	PREFETCHT1      1088(R9)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn33
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn33:
 	VMOVUPS         64(R8)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R8)(DX*1), Z2
@@ -20142,8 +23459,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R9)(DX*2)
-	PREFETCHT1      1216(R9)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn34
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn34:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn35
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn35:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -20162,8 +23493,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R9)(BX*1)
-	PREFETCHT1      1088(R9)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn36
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn36:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn37
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn37:
 	VMOVUPS         64(R8)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R8)(BX*1), Z2
@@ -20178,8 +23523,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R9)(BX*1)
-	PREFETCHT1      1216(R9)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn38
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn38:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20202,8 +23553,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R10)
-	PREFETCHT1      1088(R10)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn39
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn39:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn40
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn40:
 	VMOVUPS         64(R9)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R9)(DX*1), Z2
@@ -20218,8 +23583,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R10)
-	PREFETCHT1      1216(R10)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn41
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn41:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn42
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn42:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -20238,8 +23617,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R10)(DX*1)
-	PREFETCHT1      1088(R10)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn43
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn43:
 	VMOVUPS         64(R9)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R9)(BX*1), Z2
@@ -20254,8 +23639,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R10)(DX*1)
-	PREFETCHT1      1216(R10)(DX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn44
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn44:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn45
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn45:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20278,8 +23677,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R10)(DX*2)
-	PREFETCHT1      1088(R10)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn46
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn46:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn47
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn47:
 	VMOVUPS         64(R10)(DX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R10)(DX*1), Z2
@@ -20294,8 +23707,14 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R10)(DX*2)
-	PREFETCHT1      1216(R10)(DX*2)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn48
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn48:
 	VPACKSSDW       Z2, Z0, Z6
 	VPMADDWD        Z10, Z6, Z6
 	VPACKSSDW       Z3, Z1, Z7
@@ -20314,8 +23733,22 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z1, Z4
 	VMOVDQA32       Z29, Z1
 	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R10)(BX*1)
-	PREFETCHT1      1088(R10)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn49
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn49:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn50
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn50:
 	VMOVUPS         64(R10)(BX*1), Z4
 	VPANDD          Z15, Z4, Z5
 	VBROADCASTI64X4 160(R10)(BX*1), Z2
@@ -20330,8 +23763,653 @@ block:
 	VPTERNLOGD      $0xf8, Z11, Z3, Z4
 	VMOVDQA32       Z29, Z3
 	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1152(R10)(BX*1)
-	PREFETCHT1      1216(R10)(BX*1)
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn51
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn51:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn52
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn52:
+	VPACKSSDW   Z2, Z0, Z2
+	VPMADDWD    Z10, Z2, Z2
+	VPACKSSDW   Z3, Z1, Z3
+	VPMADDWD    Z10, Z3, Z3
+	VPACKSSDW   Z2, Z6, Z0
+	VPMADDWD    Z10, Z0, Z0
+	VPACKSSDW   Z3, Z7, Z1
+	VPMADDWD    Z10, Z1, Z1
+	VSHUFI32X4  $0x88, Z18, Z16, Z4
+	VSHUFI32X4  $0x88, Z0, Z20, Z6
+	VSHUFI32X4  $0xdd, Z18, Z16, Z5
+	VSHUFI32X4  $0xdd, Z0, Z20, Z7
+	VSHUFI32X4  $0x88, Z6, Z4, Z8
+	VSHUFI32X4  $0x88, Z7, Z5, Z9
+	VSHUFI32X4  $0xdd, Z6, Z4, Z30
+	VSHUFI32X4  $0xdd, Z7, Z5, Z31
+	VSHUFI32X4  $0x88, Z19, Z17, Z4
+	VSHUFI32X4  $0x88, Z1, Z21, Z6
+	VSHUFI32X4  $0xdd, Z19, Z17, Z5
+	VSHUFI32X4  $0xdd, Z1, Z21, Z7
+	VSHUFI32X4  $0x88, Z6, Z4, Z16
+	VSHUFI32X4  $0x88, Z7, Z5, Z18
+	VSHUFI32X4  $0xdd, Z6, Z4, Z20
+	VSHUFI32X4  $0xdd, Z7, Z5, Z2
+	VCVTDQ2PS   Z8, Z8
+	VPSHUFB     top0<>+0(SB), Z24, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 240(R12), Z5, Z5
+	VMULPS      Z5, Z8, Z8
+	VADDPS      Z8, Z14, Z14
+	VCVTDQ2PS   Z9, Z9
+	VPSHUFB     top1<>+0(SB), Z24, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 268(R12), Z5, Z5
+	VMULPS      Z5, Z9, Z9
+	VADDPS      Z9, Z14, Z14
+	VCVTDQ2PS   Z30, Z30
+	VPSHUFB     top2<>+0(SB), Z24, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 296(R12), Z5, Z5
+	VMULPS      Z5, Z30, Z30
+	VADDPS      Z30, Z14, Z14
+	VCVTDQ2PS   Z31, Z31
+	VPSHUFB     top3<>+0(SB), Z24, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 324(R12), Z5, Z5
+	VMULPS      Z5, Z31, Z31
+	VADDPS      Z31, Z14, Z14
+	VCVTDQ2PS   Z16, Z16
+	VPSHUFB     top0<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 352(R12), Z5, Z5
+	VMULPS      Z5, Z16, Z16
+	VADDPS      Z16, Z14, Z14
+	VCVTDQ2PS   Z18, Z18
+	VPSHUFB     top1<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 380(R12), Z5, Z5
+	VMULPS      Z5, Z18, Z18
+	VADDPS      Z18, Z14, Z14
+	VCVTDQ2PS   Z20, Z20
+	VPSHUFB     top2<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 408(R12), Z5, Z5
+	VMULPS      Z5, Z20, Z20
+	VADDPS      Z20, Z14, Z14
+	VCVTDQ2PS   Z2, Z2
+	VPSHUFB     top3<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 436(R12), Z5, Z5
+	VMULPS      Z5, Z2, Z2
+	VADDPS      Z2, Z14, Z14
+	ADDQ        $0x000000d2, SI
+	ADDQ        $0x000000d2, R8
+	ADDQ        $0x000000d2, R9
+	ADDQ        $0x000000d2, R10
+	ADDQ        $0x000001c0, R12
+	DECQ        CX
+	JNZ         l2
+	JMP         end
+
+l1:
+	VMOVDQU         192(SI), X4
+	VINSERTI32X4    $0x01, 192(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 192(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 192(R10), Z4, Z4
+	VMOVDQU         192(SI)(DX*1), X5
+	VINSERTI32X4    $0x01, 192(R8)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x02, 192(R9)(DX*1), Z5, Z5
+	VINSERTI32X4    $0x03, 192(R10)(DX*1), Z5, Z5
+	VMOVDQU         192(SI)(DX*2), X6
+	VINSERTI32X4    $0x01, 192(R8)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x02, 192(R9)(DX*2), Z6, Z6
+	VINSERTI32X4    $0x03, 192(R10)(DX*2), Z6, Z6
+	VMOVDQU         192(SI)(BX*1), X7
+	VINSERTI32X4    $0x01, 192(R8)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x02, 192(R9)(BX*1), Z7, Z7
+	VINSERTI32X4    $0x03, 192(R10)(BX*1), Z7, Z7
+	VPUNPCKLDQ      Z5, Z4, Z0
+	VPUNPCKHDQ      Z5, Z4, Z1
+	VPUNPCKLDQ      Z7, Z6, Z2
+	VPUNPCKHDQ      Z7, Z6, Z3
+	VPUNPCKLQDQ     Z2, Z0, Z4
+	VPUNPCKHQDQ     Z2, Z0, Z5
+	VPUNPCKLQDQ     Z3, Z1, Z6
+	VPUNPCKHQDQ     Z3, Z1, Z7
+	VMOVDQA32       Z4, Z0
+	VMOVDQA32       Z5, Z1
+	VMOVDQA32       Z6, Z2
+	VMOVDQA32       Z7, Z3
+	VMOVDQA32       Z0, Z22
+	VMOVDQA32       Z1, Z23
+	VMOVDQA32       Z2, Z24
+	VMOVDQA32       Z3, Z25
+	VMOVDQU         208(SI), X6
+	VPBLENDW        $0x02, 206(SI)(DX*1), X6, X6
+	VPBLENDW        $0x04, 204(SI)(DX*2), X6, X6
+	VPBLENDW        $0x08, 202(SI)(BX*1), X6, X6
+	VPBLENDW        $0x10, 200(R8), X6, X6
+	VPBLENDW        $0x20, 198(R8)(DX*1), X6, X6
+	VPBLENDW        $0x40, 196(R8)(DX*2), X6, X6
+	VPBLENDW        $0x80, 194(R8)(BX*1), X6, X6
+	VMOVDQU         208(R9), X5
+	VPBLENDW        $0x02, 206(R9)(DX*1), X5, X5
+	VPBLENDW        $0x04, 204(R9)(DX*2), X5, X5
+	VPBLENDW        $0x08, 202(R9)(BX*1), X5, X5
+	VPBLENDW        $0x10, 200(R10), X5, X5
+	VPBLENDW        $0x20, 198(R10)(DX*1), X5, X5
+	VPBLENDW        $0x40, 196(R10)(DX*2), X5, X5
+	VPBLENDW        $0x80, 194(R10)(BX*1), X5, X5
+	VINSERTI128     $0x01, X5, Y6, Y6
+	VCVTPH2PS       Y6, Z6
+	VMULPS          lower24<>+0(SB), Z6, Z26
+	VMOVDQU         (R12), X12
+	VINSERTI128     $0x01, 28(R12), Y12, Y12
+	VINSERTI32X4    $0x02, 56(R12), Z12, Z12
+	VINSERTI32X4    $0x03, 84(R12), Z12, Z12
+	VPXORD          Z5, Z5, Z5
+	VMOVUPS         bytes32<>+0(SB), Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z4, Z0
+	VPSUBD          Z0, Z5, Z28
+	VMOVDQU         112(R12), X13
+	VINSERTI128     $0x01, 140(R12), Y13, Y13
+	VINSERTI32X4    $0x02, 168(R12), Z13, Z13
+	VINSERTI32X4    $0x03, 196(R12), Z13, Z13
+	VPXORD          Z5, Z5, Z5
+	VMOVUPS         bytes32<>+0(SB), Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	VPSUBD          Z0, Z5, Z29
+	VMOVUPS         (SI), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(SI), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(SI), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn53
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn53:
+	VMOVUPS         (SI)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(SI)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(SI)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn54
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn54:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn55
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn55:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         (SI)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(SI)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(SI)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn56
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn56:
+	VMOVUPS         (SI)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(SI)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(SI)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn57
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn57:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn58
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn58:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z16
+	VPMADDWD        Z10, Z16, Z16
+	VPACKSSDW       Z3, Z7, Z17
+	VPMADDWD        Z10, Z17, Z17
+	VMOVUPS         (R8), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R8), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R8), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn59
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn59:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn60
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn60:
+	VMOVUPS         (R8)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R8)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R8)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn61
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn61:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         (R8)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R8)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R8)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn62
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn62:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn63
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn63:
+	VMOVUPS         (R8)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R8)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R8)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn64
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn64:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn65
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn65:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z18
+	VPMADDWD        Z10, Z18, Z18
+	VPACKSSDW       Z3, Z7, Z19
+	VPMADDWD        Z10, Z19, Z19
+	VMOVUPS         (R9), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R9), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R9), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn66
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn66:
+	VMOVUPS         (R9)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R9)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R9)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn67
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn67:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn68
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn68:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         (R9)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R9)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R9)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn69
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn69:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn70
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn70:
+	VMOVUPS         (R9)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R9)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R9)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn71
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn71:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z20
+	VPMADDWD        Z10, Z20, Z20
+	VPACKSSDW       Z3, Z7, Z21
+	VPMADDWD        Z10, Z21, Z21
+	VMOVUPS         (R10), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R10), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R10), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn72
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn72:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn73
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn73:
+	VMOVUPS         (R10)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R10)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R10)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn74
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn74:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn75
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn75:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         (R10)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R10)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R10)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn76
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn76:
+	VMOVUPS         (R10)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 128(R10)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 128(R10)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn77
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn77:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn78
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn78:
 	VPACKSSDW       Z2, Z0, Z2
 	VPMADDWD        Z10, Z2, Z2
 	VPACKSSDW       Z3, Z1, Z3
@@ -20357,81 +24435,661 @@ block:
 	VSHUFI32X4      $0xdd, Z6, Z4, Z20
 	VSHUFI32X4      $0xdd, Z7, Z5, Z2
 	VCVTDQ2PS       Z8, Z8
-	VPSHUFB         top0<>+0(SB), Z24, Z5
+	VPSHUFB         top0<>+0(SB), Z22, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     240(R12), Z5, Z5
+	VMULPS.BCST     16(R12), Z5, Z5
 	VMULPS          Z5, Z8, Z8
 	VADDPS          Z8, Z14, Z14
 	VCVTDQ2PS       Z9, Z9
-	VPSHUFB         top1<>+0(SB), Z24, Z5
+	VPSHUFB         top1<>+0(SB), Z22, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     268(R12), Z5, Z5
+	VMULPS.BCST     44(R12), Z5, Z5
 	VMULPS          Z5, Z9, Z9
 	VADDPS          Z9, Z14, Z14
 	VCVTDQ2PS       Z30, Z30
-	VPSHUFB         top2<>+0(SB), Z24, Z5
+	VPSHUFB         top2<>+0(SB), Z22, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     296(R12), Z5, Z5
+	VMULPS.BCST     72(R12), Z5, Z5
 	VMULPS          Z5, Z30, Z30
 	VADDPS          Z30, Z14, Z14
 	VCVTDQ2PS       Z31, Z31
-	VPSHUFB         top3<>+0(SB), Z24, Z5
+	VPSHUFB         top3<>+0(SB), Z22, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     324(R12), Z5, Z5
+	VMULPS.BCST     100(R12), Z5, Z5
 	VMULPS          Z5, Z31, Z31
 	VADDPS          Z31, Z14, Z14
 	VCVTDQ2PS       Z16, Z16
-	VPSHUFB         top0<>+0(SB), Z25, Z5
+	VPSHUFB         top0<>+0(SB), Z23, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     352(R12), Z5, Z5
+	VMULPS.BCST     128(R12), Z5, Z5
 	VMULPS          Z5, Z16, Z16
 	VADDPS          Z16, Z14, Z14
 	VCVTDQ2PS       Z18, Z18
-	VPSHUFB         top1<>+0(SB), Z25, Z5
+	VPSHUFB         top1<>+0(SB), Z23, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     380(R12), Z5, Z5
+	VMULPS.BCST     156(R12), Z5, Z5
 	VMULPS          Z5, Z18, Z18
 	VADDPS          Z18, Z14, Z14
 	VCVTDQ2PS       Z20, Z20
-	VPSHUFB         top2<>+0(SB), Z25, Z5
+	VPSHUFB         top2<>+0(SB), Z23, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     408(R12), Z5, Z5
+	VMULPS.BCST     184(R12), Z5, Z5
 	VMULPS          Z5, Z20, Z20
 	VADDPS          Z20, Z14, Z14
 	VCVTDQ2PS       Z2, Z2
-	VPSHUFB         top3<>+0(SB), Z25, Z5
+	VPSHUFB         top3<>+0(SB), Z23, Z5
 	VCVTDQ2PS       Z5, Z5
 	VMULPS          Z26, Z5, Z5
-	VMULPS.BCST     436(R12), Z5, Z5
+	VMULPS.BCST     212(R12), Z5, Z5
 	VMULPS          Z5, Z2, Z2
 	VADDPS          Z2, Z14, Z14
-	ADDQ            $0x000000d2, SI
-	ADDQ            $0x000000d2, R8
-	ADDQ            $0x000000d2, R9
-	ADDQ            $0x000000d2, R10
-	ADDQ            $0x000001c0, R12
-	DECQ            CX
-	JNZ             block
-	MOVQ            dst+0(FP), DI
-	VMOVUPS         Z14, (DI)
+	VMOVDQU         224(R12), X12
+	VINSERTI128     $0x01, 252(R12), Y12, Y12
+	VINSERTI32X4    $0x02, 280(R12), Z12, Z12
+	VINSERTI32X4    $0x03, 308(R12), Z12, Z12
+	VPXORD          Z5, Z5, Z5
+	VMOVUPS         bytes32<>+0(SB), Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z4, Z0
+	VPSUBD          Z0, Z5, Z28
+	VMOVDQU         336(R12), X13
+	VINSERTI128     $0x01, 364(R12), Y13, Y13
+	VINSERTI32X4    $0x02, 392(R12), Z13, Z13
+	VINSERTI32X4    $0x03, 420(R12), Z13, Z13
+	VPXORD          Z5, Z5, Z5
+	VMOVUPS         bytes32<>+0(SB), Z4
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	VPSUBD          Z0, Z5, Z29
+	VMOVUPS         64(SI), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(SI), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(SI), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn79
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn79:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn80
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn80:
+	VMOVUPS         64(SI)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(SI)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(SI)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn81
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn81:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         64(SI)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(SI)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(SI)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn82
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn82:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn83
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn83:
+	VMOVUPS         64(SI)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(SI)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(SI)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn84
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn84:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn85
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn85:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z16
+	VPMADDWD        Z10, Z16, Z16
+	VPACKSSDW       Z3, Z7, Z17
+	VPMADDWD        Z10, Z17, Z17
+	VMOVUPS         64(R8), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R8), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R8), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn86
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn86:
+	VMOVUPS         64(R8)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R8)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R8)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn87
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn87:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn88
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn88:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         64(R8)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R8)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R8)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn89
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn89:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn90
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn90:
+	VMOVUPS         64(R8)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R8)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R8)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn91
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn91:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z18
+	VPMADDWD        Z10, Z18, Z18
+	VPACKSSDW       Z3, Z7, Z19
+	VPMADDWD        Z10, Z19, Z19
+	VMOVUPS         64(R9), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R9), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R9), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn92
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn92:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn93
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn93:
+	VMOVUPS         64(R9)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R9)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R9)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn94
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn94:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn95
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn95:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         64(R9)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R9)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R9)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn96
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn96:
+	VMOVUPS         64(R9)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R9)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R9)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn97
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn97:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn98
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn98:
+	VPACKSSDW       Z2, Z0, Z2
+	VPMADDWD        Z10, Z2, Z2
+	VPACKSSDW       Z3, Z1, Z3
+	VPMADDWD        Z10, Z3, Z3
+	VPACKSSDW       Z2, Z6, Z20
+	VPMADDWD        Z10, Z20, Z20
+	VPACKSSDW       Z3, Z7, Z21
+	VPMADDWD        Z10, Z21, Z21
+	VMOVUPS         64(R10), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R10), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R10), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn99
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn99:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn100
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn100:
+	VMOVUPS         64(R10)(DX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R10)(DX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R10)(DX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn101
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn101:
+	VPACKSSDW       Z2, Z0, Z6
+	VPMADDWD        Z10, Z6, Z6
+	VPACKSSDW       Z3, Z1, Z7
+	VPMADDWD        Z10, Z7, Z7
+	VMOVUPS         64(R10)(DX*2), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R10)(DX*2), Z0
+	VPROLVD         turn4and2<>+0(SB), Z0, Z0
+	VPTERNLOGD      $0xf8, Z11, Z0, Z5
+	VMOVDQA32       Z28, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R10)(DX*2), Z1
+	VPROLVD         turn0and30<>+0(SB), Z1, Z1
+	VPTERNLOGD      $0xf8, Z11, Z1, Z4
+	VMOVDQA32       Z29, Z1
+	VPDPBUSD        Z13, Z4, Z1
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn102
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn102:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn103
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn103:
+	VMOVUPS         64(R10)(BX*1), Z4
+	VPANDD          Z15, Z4, Z5
+	VBROADCASTI64X4 160(R10)(BX*1), Z2
+	VPROLVD         turn4and2<>+0(SB), Z2, Z2
+	VPTERNLOGD      $0xf8, Z11, Z2, Z5
+	VMOVDQA32       Z28, Z2
+	VPDPBUSD        Z12, Z5, Z2
+	VPSRLW          $0x04, Z4, Z4
+	VPANDD          Z15, Z4, Z4
+	VBROADCASTI64X4 160(R10)(BX*1), Z3
+	VPROLVD         turn0and30<>+0(SB), Z3, Z3
+	VPTERNLOGD      $0xf8, Z11, Z3, Z4
+	VMOVDQA32       Z29, Z3
+	VPDPBUSD        Z13, Z4, Z3
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn104
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn104:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn105
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn105:
+	VPACKSSDW   Z2, Z0, Z2
+	VPMADDWD    Z10, Z2, Z2
+	VPACKSSDW   Z3, Z1, Z3
+	VPMADDWD    Z10, Z3, Z3
+	VPACKSSDW   Z2, Z6, Z0
+	VPMADDWD    Z10, Z0, Z0
+	VPACKSSDW   Z3, Z7, Z1
+	VPMADDWD    Z10, Z1, Z1
+	VSHUFI32X4  $0x88, Z18, Z16, Z4
+	VSHUFI32X4  $0x88, Z0, Z20, Z6
+	VSHUFI32X4  $0xdd, Z18, Z16, Z5
+	VSHUFI32X4  $0xdd, Z0, Z20, Z7
+	VSHUFI32X4  $0x88, Z6, Z4, Z8
+	VSHUFI32X4  $0x88, Z7, Z5, Z9
+	VSHUFI32X4  $0xdd, Z6, Z4, Z30
+	VSHUFI32X4  $0xdd, Z7, Z5, Z31
+	VSHUFI32X4  $0x88, Z19, Z17, Z4
+	VSHUFI32X4  $0x88, Z1, Z21, Z6
+	VSHUFI32X4  $0xdd, Z19, Z17, Z5
+	VSHUFI32X4  $0xdd, Z1, Z21, Z7
+	VSHUFI32X4  $0x88, Z6, Z4, Z16
+	VSHUFI32X4  $0x88, Z7, Z5, Z18
+	VSHUFI32X4  $0xdd, Z6, Z4, Z20
+	VSHUFI32X4  $0xdd, Z7, Z5, Z2
+	VCVTDQ2PS   Z8, Z8
+	VPSHUFB     top0<>+0(SB), Z24, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 240(R12), Z5, Z5
+	VMULPS      Z5, Z8, Z8
+	VADDPS      Z8, Z14, Z14
+	VCVTDQ2PS   Z9, Z9
+	VPSHUFB     top1<>+0(SB), Z24, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 268(R12), Z5, Z5
+	VMULPS      Z5, Z9, Z9
+	VADDPS      Z9, Z14, Z14
+	VCVTDQ2PS   Z30, Z30
+	VPSHUFB     top2<>+0(SB), Z24, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 296(R12), Z5, Z5
+	VMULPS      Z5, Z30, Z30
+	VADDPS      Z30, Z14, Z14
+	VCVTDQ2PS   Z31, Z31
+	VPSHUFB     top3<>+0(SB), Z24, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 324(R12), Z5, Z5
+	VMULPS      Z5, Z31, Z31
+	VADDPS      Z31, Z14, Z14
+	VCVTDQ2PS   Z16, Z16
+	VPSHUFB     top0<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 352(R12), Z5, Z5
+	VMULPS      Z5, Z16, Z16
+	VADDPS      Z16, Z14, Z14
+	VCVTDQ2PS   Z18, Z18
+	VPSHUFB     top1<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 380(R12), Z5, Z5
+	VMULPS      Z5, Z18, Z18
+	VADDPS      Z18, Z14, Z14
+	VCVTDQ2PS   Z20, Z20
+	VPSHUFB     top2<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 408(R12), Z5, Z5
+	VMULPS      Z5, Z20, Z20
+	VADDPS      Z20, Z14, Z14
+	VCVTDQ2PS   Z2, Z2
+	VPSHUFB     top3<>+0(SB), Z25, Z5
+	VCVTDQ2PS   Z5, Z5
+	VMULPS      Z26, Z5, Z5
+	VMULPS.BCST 436(R12), Z5, Z5
+	VMULPS      Z5, Z2, Z2
+	VADDPS      Z2, Z14, Z14
+	ADDQ        $0x000000d2, SI
+	ADDQ        $0x000000d2, R8
+	ADDQ        $0x000000d2, R9
+	ADDQ        $0x000000d2, R10
+	ADDQ        $0x000001c0, R12
+	DECQ        CX
+	JNZ         l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ41AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ41AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ41AVX512Few(SB), NOSPLIT, $0-48
+TEXT ·oneQ41AVX512Few(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -20439,8 +25097,14 @@ TEXT ·oneQ41AVX512Few(SB), NOSPLIT, $0-48
 	VMOVUPS (DI), Z14
 	VMOVUPS bytes15<>+0(SB), Z15
 	VMOVUPS words1<>+0(SB), Z11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x10, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU         (SI), X0
 	VINSERTI32X4    $0x01, (R8), Z0, Z0
 	VINSERTI32X4    $0x02, (R9), Z0, Z0
@@ -20472,89 +25136,243 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      1024(SI)
-	PREFETCHT1      1024(SI)(DX*1)
-	PREFETCHT1      1024(SI)(DX*2)
-	PREFETCHT1      1024(SI)(BX*1)
-	VMOVDQU         4(SI)(DX*1), X4
-	VINSERTI32X4    $0x01, 4(R8)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 4(R9)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 4(R10)(DX*1), Z4, Z4
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn0
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn0:
+	VMOVDQU      4(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 4(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 4(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 4(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn1
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn1:
+	VMOVDQU      4(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 4(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 4(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 4(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn2
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn2:
+	VMOVDQU      4(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 4(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 4(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 4(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn3
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn3:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
+	VPACKSSDW   Z1, Z0, Z0
+	VPMADDWD    Z11, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPMADDWD    Z11, Z2, Z2
+	VPACKSSDW   Z2, Z0, Z0
+	VPMADDWD    Z11, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VPMOVDW     Z7, Y6
+	VCVTPH2PS   Y6, Z5
+	VMULPS.BCST 32(R12), Z5, Z5
+	VMULPS      Z5, Z0, Z0
+	VPSRLD      $0x10, Z7, Z6
+	VPMOVDW     Z6, Y6
+	VCVTPH2PS   Y6, Z5
+	VMULPS.BCST 40(R12), Z5, Z5
+	VADDPS      Z5, Z0, Z0
+	VADDPS      Z0, Z14, Z14
+	ADDQ        $0x00000014, SI
+	ADDQ        $0x00000014, R8
+	ADDQ        $0x00000014, R9
+	ADDQ        $0x00000014, R10
+	ADDQ        $0x0000002c, R12
+	DECQ        CX
+	JNZ         l2
+	JMP         end
+
+l1:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         4(SI), X4
+	VINSERTI32X4    $0x01, 4(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 4(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 4(R10), Z4, Z4
 	VPANDD          Z15, Z4, Z5
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z15, Z4, Z4
-	VPXORD          Z1, Z1, Z1
-	VPDPBUSD        Z12, Z5, Z1
-	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)
-	PREFETCHT1      1024(R8)(DX*1)
-	PREFETCHT1      1024(R8)(DX*2)
-	PREFETCHT1      1024(R8)(BX*1)
-	VMOVDQU         4(SI)(DX*2), X4
-	VINSERTI32X4    $0x01, 4(R8)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x02, 4(R9)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x03, 4(R10)(DX*2), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        Z12, Z5, Z2
-	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      1024(R9)
-	PREFETCHT1      1024(R9)(DX*1)
-	PREFETCHT1      1024(R9)(DX*2)
-	PREFETCHT1      1024(R9)(BX*1)
-	VMOVDQU         4(SI)(BX*1), X4
-	VINSERTI32X4    $0x01, 4(R8)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 4(R9)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 4(R10)(BX*1), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPXORD          Z3, Z3, Z3
-	VPDPBUSD        Z12, Z5, Z3
-	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1024(R10)
-	PREFETCHT1      1024(R10)(DX*1)
-	PREFETCHT1      1024(R10)(DX*2)
-	PREFETCHT1      1024(R10)(BX*1)
-	VPACKSSDW       Z1, Z0, Z0
-	VPMADDWD        Z11, Z0, Z0
-	VPACKSSDW       Z3, Z2, Z2
-	VPMADDWD        Z11, Z2, Z2
-	VPACKSSDW       Z2, Z0, Z0
-	VPMADDWD        Z11, Z0, Z0
-	VCVTDQ2PS       Z0, Z0
-	VPMOVDW         Z7, Y6
-	VCVTPH2PS       Y6, Z5
-	VMULPS.BCST     32(R12), Z5, Z5
-	VMULPS          Z5, Z0, Z0
-	VPSRLD          $0x10, Z7, Z6
-	VPMOVDW         Z6, Y6
-	VCVTPH2PS       Y6, Z5
-	VMULPS.BCST     40(R12), Z5, Z5
-	VADDPS          Z5, Z0, Z0
-	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000014, SI
-	ADDQ            $0x00000014, R8
-	ADDQ            $0x00000014, R9
-	ADDQ            $0x00000014, R10
-	ADDQ            $0x0000002c, R12
-	DECQ            CX
-	JNZ             block
-	MOVQ            dst+0(FP), DI
-	VMOVUPS         Z14, (DI)
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn5
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn5:
+	VMOVDQU      4(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 4(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 4(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 4(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn6
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn6:
+	VMOVDQU      4(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 4(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 4(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 4(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn7
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn7:
+	VMOVDQU      4(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 4(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 4(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 4(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn8
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn8:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VPACKSSDW   Z1, Z0, Z0
+	VPMADDWD    Z11, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPMADDWD    Z11, Z2, Z2
+	VPACKSSDW   Z2, Z0, Z0
+	VPMADDWD    Z11, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VPMOVDW     Z7, Y6
+	VCVTPH2PS   Y6, Z5
+	VMULPS.BCST 32(R12), Z5, Z5
+	VMULPS      Z5, Z0, Z0
+	VPSRLD      $0x10, Z7, Z6
+	VPMOVDW     Z6, Y6
+	VCVTPH2PS   Y6, Z5
+	VMULPS.BCST 40(R12), Z5, Z5
+	VADDPS      Z5, Z0, Z0
+	VADDPS      Z0, Z14, Z14
+	ADDQ        $0x00000014, SI
+	ADDQ        $0x00000014, R8
+	ADDQ        $0x00000014, R9
+	ADDQ        $0x00000014, R10
+	ADDQ        $0x0000002c, R12
+	DECQ        CX
+	JNZ         l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ50AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ50AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ50AVX512Few(SB), NOSPLIT, $0-48
+TEXT ·oneQ50AVX512Few(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -20564,8 +25382,14 @@ TEXT ·oneQ50AVX512Few(SB), NOSPLIT, $0-48
 	VMOVUPS words1<>+0(SB), Z11
 	VMOVUPS bitOfByte<>+0(SB), Z9
 	VMOVUPS bytes16<>+0(SB), Z10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x10, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU         (SI), X0
 	VINSERTI32X4    $0x01, (R8), Z0, Z0
 	VINSERTI32X4    $0x02, (R9), Z0, Z0
@@ -20604,105 +25428,298 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      1024(SI)
-	PREFETCHT1      1024(SI)(DX*1)
-	PREFETCHT1      1024(SI)(DX*2)
-	PREFETCHT1      1024(SI)(BX*1)
-	VMOVDQU         6(SI)(DX*1), X4
-	VINSERTI32X4    $0x01, 6(R8)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 6(R9)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 6(R10)(DX*1), Z4, Z4
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn0
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn0:
+	VMOVDQU      6(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 6(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 6(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 6(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread6<>+0(SB), Z7, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread4<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn1
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn1:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VMOVDQU      6(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 6(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 6(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 6(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread10<>+0(SB), Z7, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread8<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn3
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn3:
+	VMOVDQU      6(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 6(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 6(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 6(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread14<>+0(SB), Z7, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread12<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn4
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn4:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
+	VPACKSSDW    Z1, Z0, Z0
+	VPMADDWD     Z11, Z0, Z0
+	VPACKSSDW    Z3, Z2, Z2
+	VPMADDWD     Z11, Z2, Z2
+	VSHUFPS      $0x88, Z2, Z0, Z6
+	VSHUFPS      $0xdd, Z2, Z0, Z0
+	VPADDD       Z6, Z0, Z0
+	VPBROADCASTD 36(R12), Z6
+	VPADDD       Z6, Z0, Z0
+	VCVTDQ2PS    Z0, Z0
+	VPMOVDW      Z7, Y6
+	VCVTPH2PS    Y6, Z5
+	VMULPS.BCST  32(R12), Z5, Z5
+	VMULPS       Z5, Z0, Z0
+	VADDPS       Z0, Z14, Z14
+	ADDQ         $0x00000016, SI
+	ADDQ         $0x00000016, R8
+	ADDQ         $0x00000016, R9
+	ADDQ         $0x00000016, R10
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VPUNPCKHQDQ     Z2, Z0, Z8
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         6(SI), X4
+	VINSERTI32X4    $0x01, 6(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 6(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 6(R10), Z4, Z4
 	VPANDD          Z15, Z4, Z5
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z15, Z4, Z4
-	VPSHUFB         spread6<>+0(SB), Z7, Z6
+	VPSHUFB         spread2<>+0(SB), Z7, Z6
 	VPTESTMB        Z9, Z6, K1
 	VPADDB          Z10, Z5, K1, Z5
-	VPSHUFB         spread4<>+0(SB), Z8, Z6
+	VPSHUFB         spread0<>+0(SB), Z8, Z6
 	VPTESTMB        Z9, Z6, K1
 	VPADDB          Z10, Z4, K1, Z4
-	VPXORD          Z1, Z1, Z1
-	VPDPBUSD        Z12, Z5, Z1
-	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)
-	PREFETCHT1      1024(R8)(DX*1)
-	PREFETCHT1      1024(R8)(DX*2)
-	PREFETCHT1      1024(R8)(BX*1)
-	VMOVDQU         6(SI)(DX*2), X4
-	VINSERTI32X4    $0x01, 6(R8)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x02, 6(R9)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x03, 6(R10)(DX*2), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPSHUFB         spread10<>+0(SB), Z7, Z6
-	VPTESTMB        Z9, Z6, K1
-	VPADDB          Z10, Z5, K1, Z5
-	VPSHUFB         spread8<>+0(SB), Z8, Z6
-	VPTESTMB        Z9, Z6, K1
-	VPADDB          Z10, Z4, K1, Z4
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        Z12, Z5, Z2
-	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      1024(R9)
-	PREFETCHT1      1024(R9)(DX*1)
-	PREFETCHT1      1024(R9)(DX*2)
-	PREFETCHT1      1024(R9)(BX*1)
-	VMOVDQU         6(SI)(BX*1), X4
-	VINSERTI32X4    $0x01, 6(R8)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 6(R9)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 6(R10)(BX*1), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPSHUFB         spread14<>+0(SB), Z7, Z6
-	VPTESTMB        Z9, Z6, K1
-	VPADDB          Z10, Z5, K1, Z5
-	VPSHUFB         spread12<>+0(SB), Z8, Z6
-	VPTESTMB        Z9, Z6, K1
-	VPADDB          Z10, Z4, K1, Z4
-	VPXORD          Z3, Z3, Z3
-	VPDPBUSD        Z12, Z5, Z3
-	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1024(R10)
-	PREFETCHT1      1024(R10)(DX*1)
-	PREFETCHT1      1024(R10)(DX*2)
-	PREFETCHT1      1024(R10)(BX*1)
-	VPACKSSDW       Z1, Z0, Z0
-	VPMADDWD        Z11, Z0, Z0
-	VPACKSSDW       Z3, Z2, Z2
-	VPMADDWD        Z11, Z2, Z2
-	VSHUFPS         $0x88, Z2, Z0, Z6
-	VSHUFPS         $0xdd, Z2, Z0, Z0
-	VPADDD          Z6, Z0, Z0
-	VPBROADCASTD    36(R12), Z6
-	VPADDD          Z6, Z0, Z0
-	VCVTDQ2PS       Z0, Z0
-	VPMOVDW         Z7, Y6
-	VCVTPH2PS       Y6, Z5
-	VMULPS.BCST     32(R12), Z5, Z5
-	VMULPS          Z5, Z0, Z0
-	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000016, SI
-	ADDQ            $0x00000016, R8
-	ADDQ            $0x00000016, R9
-	ADDQ            $0x00000016, R10
-	ADDQ            $0x0000002c, R12
-	DECQ            CX
-	JNZ             block
-	MOVQ            dst+0(FP), DI
-	VMOVUPS         Z14, (DI)
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn6
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn6:
+	VMOVDQU      6(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 6(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 6(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 6(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread6<>+0(SB), Z7, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread4<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn7
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn7:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VMOVDQU      6(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 6(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 6(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 6(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread10<>+0(SB), Z7, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread8<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn9
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn9:
+	VMOVDQU      6(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 6(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 6(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 6(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread14<>+0(SB), Z7, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread12<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn10
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn10:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn11
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn11:
+	VPACKSSDW    Z1, Z0, Z0
+	VPMADDWD     Z11, Z0, Z0
+	VPACKSSDW    Z3, Z2, Z2
+	VPMADDWD     Z11, Z2, Z2
+	VSHUFPS      $0x88, Z2, Z0, Z6
+	VSHUFPS      $0xdd, Z2, Z0, Z0
+	VPADDD       Z6, Z0, Z0
+	VPBROADCASTD 36(R12), Z6
+	VPADDD       Z6, Z0, Z0
+	VCVTDQ2PS    Z0, Z0
+	VPMOVDW      Z7, Y6
+	VCVTPH2PS    Y6, Z5
+	VMULPS.BCST  32(R12), Z5, Z5
+	VMULPS       Z5, Z0, Z0
+	VADDPS       Z0, Z14, Z14
+	ADDQ         $0x00000016, SI
+	ADDQ         $0x00000016, R8
+	ADDQ         $0x00000016, R9
+	ADDQ         $0x00000016, R10
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ51AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ51AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneQ51AVX512Few(SB), NOSPLIT, $0-48
+TEXT ·oneQ51AVX512Few(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	LEAQ    (R8)(DX*4), R9
@@ -20712,8 +25729,14 @@ TEXT ·oneQ51AVX512Few(SB), NOSPLIT, $0-48
 	VMOVUPS words1<>+0(SB), Z11
 	VMOVUPS bitOfByte<>+0(SB), Z9
 	VMOVUPS bytes16<>+0(SB), Z10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x10, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU         (SI), X0
 	VINSERTI32X4    $0x01, (R8), Z0, Z0
 	VINSERTI32X4    $0x02, (R9), Z0, Z0
@@ -20752,108 +25775,304 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      1024(SI)
-	PREFETCHT1      1024(SI)(DX*1)
-	PREFETCHT1      1024(SI)(DX*2)
-	PREFETCHT1      1024(SI)(BX*1)
-	VMOVDQU         8(SI)(DX*1), X4
-	VINSERTI32X4    $0x01, 8(R8)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 8(R9)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 8(R10)(DX*1), Z4, Z4
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn0
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn0:
+	VMOVDQU      8(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 8(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 8(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 8(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread4<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread6<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn1
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn1:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VMOVDQU      8(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 8(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 8(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 8(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread8<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread10<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn3
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn3:
+	VMOVDQU      8(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 8(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 8(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 8(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread12<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread14<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn4
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn4:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
+	VPACKSSDW   Z1, Z0, Z0
+	VPMADDWD    Z11, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPMADDWD    Z11, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z0, Z6
+	VSHUFPS     $0xdd, Z2, Z0, Z0
+	VPADDD      Z6, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VPMOVDW     Z7, Y6
+	VCVTPH2PS   Y6, Z5
+	VMULPS.BCST 32(R12), Z5, Z5
+	VMULPS      Z5, Z0, Z0
+	VPSRLD      $0x10, Z7, Z6
+	VPMOVDW     Z6, Y6
+	VCVTPH2PS   Y6, Z5
+	VMULPS.BCST 40(R12), Z5, Z5
+	VADDPS      Z5, Z0, Z0
+	VADDPS      Z0, Z14, Z14
+	ADDQ        $0x00000018, SI
+	ADDQ        $0x00000018, R8
+	ADDQ        $0x00000018, R9
+	ADDQ        $0x00000018, R10
+	ADDQ        $0x0000002c, R12
+	DECQ        CX
+	JNZ         l2
+	JMP         end
+
+l1:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VPUNPCKHQDQ     Z2, Z0, Z8
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         8(SI), X4
+	VINSERTI32X4    $0x01, 8(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 8(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 8(R10), Z4, Z4
 	VPANDD          Z15, Z4, Z5
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z15, Z4, Z4
-	VPSHUFB         spread4<>+0(SB), Z8, Z6
+	VPSHUFB         spread0<>+0(SB), Z8, Z6
 	VPTESTMB        Z9, Z6, K1
 	VPADDB          Z10, Z5, K1, Z5
-	VPSHUFB         spread6<>+0(SB), Z8, Z6
+	VPSHUFB         spread2<>+0(SB), Z8, Z6
 	VPTESTMB        Z9, Z6, K1
 	VPADDB          Z10, Z4, K1, Z4
-	VPXORD          Z1, Z1, Z1
-	VPDPBUSD        Z12, Z5, Z1
-	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)
-	PREFETCHT1      1024(R8)(DX*1)
-	PREFETCHT1      1024(R8)(DX*2)
-	PREFETCHT1      1024(R8)(BX*1)
-	VMOVDQU         8(SI)(DX*2), X4
-	VINSERTI32X4    $0x01, 8(R8)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x02, 8(R9)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x03, 8(R10)(DX*2), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPSHUFB         spread8<>+0(SB), Z8, Z6
-	VPTESTMB        Z9, Z6, K1
-	VPADDB          Z10, Z5, K1, Z5
-	VPSHUFB         spread10<>+0(SB), Z8, Z6
-	VPTESTMB        Z9, Z6, K1
-	VPADDB          Z10, Z4, K1, Z4
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        Z12, Z5, Z2
-	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      1024(R9)
-	PREFETCHT1      1024(R9)(DX*1)
-	PREFETCHT1      1024(R9)(DX*2)
-	PREFETCHT1      1024(R9)(BX*1)
-	VMOVDQU         8(SI)(BX*1), X4
-	VINSERTI32X4    $0x01, 8(R8)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 8(R9)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 8(R10)(BX*1), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPSHUFB         spread12<>+0(SB), Z8, Z6
-	VPTESTMB        Z9, Z6, K1
-	VPADDB          Z10, Z5, K1, Z5
-	VPSHUFB         spread14<>+0(SB), Z8, Z6
-	VPTESTMB        Z9, Z6, K1
-	VPADDB          Z10, Z4, K1, Z4
-	VPXORD          Z3, Z3, Z3
-	VPDPBUSD        Z12, Z5, Z3
-	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1024(R10)
-	PREFETCHT1      1024(R10)(DX*1)
-	PREFETCHT1      1024(R10)(DX*2)
-	PREFETCHT1      1024(R10)(BX*1)
-	VPACKSSDW       Z1, Z0, Z0
-	VPMADDWD        Z11, Z0, Z0
-	VPACKSSDW       Z3, Z2, Z2
-	VPMADDWD        Z11, Z2, Z2
-	VSHUFPS         $0x88, Z2, Z0, Z6
-	VSHUFPS         $0xdd, Z2, Z0, Z0
-	VPADDD          Z6, Z0, Z0
-	VCVTDQ2PS       Z0, Z0
-	VPMOVDW         Z7, Y6
-	VCVTPH2PS       Y6, Z5
-	VMULPS.BCST     32(R12), Z5, Z5
-	VMULPS          Z5, Z0, Z0
-	VPSRLD          $0x10, Z7, Z6
-	VPMOVDW         Z6, Y6
-	VCVTPH2PS       Y6, Z5
-	VMULPS.BCST     40(R12), Z5, Z5
-	VADDPS          Z5, Z0, Z0
-	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000018, SI
-	ADDQ            $0x00000018, R8
-	ADDQ            $0x00000018, R9
-	ADDQ            $0x00000018, R10
-	ADDQ            $0x0000002c, R12
-	DECQ            CX
-	JNZ             block
-	MOVQ            dst+0(FP), DI
-	VMOVUPS         Z14, (DI)
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn6
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn6:
+	VMOVDQU      8(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 8(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 8(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 8(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread4<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread6<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn7
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn7:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VMOVDQU      8(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 8(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 8(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 8(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread8<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread10<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn9
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn9:
+	VMOVDQU      8(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 8(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 8(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 8(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      spread12<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z5, K1, Z5
+	VPSHUFB      spread14<>+0(SB), Z8, Z6
+	VPTESTMB     Z9, Z6, K1
+	VPADDB       Z10, Z4, K1, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn10
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn10:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn11
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn11:
+	VPACKSSDW   Z1, Z0, Z0
+	VPMADDWD    Z11, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPMADDWD    Z11, Z2, Z2
+	VSHUFPS     $0x88, Z2, Z0, Z6
+	VSHUFPS     $0xdd, Z2, Z0, Z0
+	VPADDD      Z6, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VPMOVDW     Z7, Y6
+	VCVTPH2PS   Y6, Z5
+	VMULPS.BCST 32(R12), Z5, Z5
+	VMULPS      Z5, Z0, Z0
+	VPSRLD      $0x10, Z7, Z6
+	VPMOVDW     Z6, Y6
+	VCVTPH2PS   Y6, Z5
+	VMULPS.BCST 40(R12), Z5, Z5
+	VADDPS      Z5, Z0, Z0
+	VADDPS      Z0, Z14, Z14
+	ADDQ        $0x00000018, SI
+	ADDQ        $0x00000018, R8
+	ADDQ        $0x00000018, R9
+	ADDQ        $0x00000018, R10
+	ADDQ        $0x0000002c, R12
+	DECQ        CX
+	JNZ         l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneMXFP4AVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneMXFP4AVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneMXFP4AVX512Few(SB), NOSPLIT, $0-48
+TEXT ·oneMXFP4AVX512Few(SB), NOSPLIT, $0-57
 	MOVQ            init+8(FP), DI
 	MOVQ            x+16(FP), R12
 	MOVQ            w+24(FP), SI
-	MOVQ            stride+32(FP), DX
-	MOVQ            blocks+40(FP), CX
+	MOVQ            stride+40(FP), DX
+	MOVQ            blocks+48(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
@@ -20862,8 +26081,14 @@ TEXT ·oneMXFP4AVX512Few(SB), NOSPLIT, $0-48
 	VMOVUPS         bytes15<>+0(SB), Z15
 	VMOVUPS         words1<>+0(SB), Z11
 	VBROADCASTI32X4 fp4<>+0(SB), Z9
+	MOVQ            ahead+32(FP), R11
+	IMUL3Q          $0x10, DX, DI
+	LEAQ            (R11)(DI*1), R13
+	SUBQ            $0x40, DI
+	CMPB            l1+56(FP), $0x00
+	JNE             l1
 
-block:
+l2:
 	VMOVDQU         (SI), X0
 	VINSERTI32X4    $0x01, (R8), Z0, Z0
 	VINSERTI32X4    $0x02, (R9), Z0, Z0
@@ -20897,100 +26122,267 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      1024(SI)
-	PREFETCHT1      1024(SI)(DX*1)
-	PREFETCHT1      1024(SI)(DX*2)
-	PREFETCHT1      1024(SI)(BX*1)
-	VMOVDQU         1(SI)(DX*1), X4
-	VINSERTI32X4    $0x01, 1(R8)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 1(R9)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 1(R10)(DX*1), Z4, Z4
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn0
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn0:
+	VMOVDQU      1(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 1(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 1(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 1(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn1
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn1:
+	VMOVDQU      1(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 1(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 1(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 1(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn2
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn2:
+	VMOVDQU      1(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 1(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 1(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 1(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn3
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn3:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
+	VPACKSSDW    Z1, Z0, Z0
+	VPMADDWD     Z11, Z0, Z0
+	VPACKSSDW    Z3, Z2, Z2
+	VPMADDWD     Z11, Z2, Z2
+	VSHUFPS      $0x88, Z2, Z0, Z6
+	VSHUFPS      $0xdd, Z2, Z0, Z0
+	VPADDD       Z6, Z0, Z0
+	VPBROADCASTD 36(R12), Z6
+	VPADDD       Z6, Z0, Z0
+	VCVTDQ2PS    Z0, Z0
+	VPSLLD       $0x18, Z7, Z6
+	VPSRLD       $0x18, Z6, Z6
+	VPMINUD      word2<>+0(SB), Z6, Z5
+	VMOVUPS      denormal<>+0(SB), Z4
+	VPSLLVD      Z5, Z4, Z4
+	VPMAXUD      word2<>+0(SB), Z6, Z5
+	VPSUBD       word2<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z4, Z5, Z5
+	VMULPS.BCST  32(R12), Z5, Z5
+	VMULPS       Z5, Z0, Z0
+	VADDPS       Z0, Z14, Z14
+	ADDQ         $0x00000011, SI
+	ADDQ         $0x00000011, R8
+	ADDQ         $0x00000011, R9
+	ADDQ         $0x00000011, R10
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         1(SI), X4
+	VINSERTI32X4    $0x01, 1(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 1(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 1(R10), Z4, Z4
 	VPANDD          Z15, Z4, Z5
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z15, Z4, Z4
 	VPSHUFB         Z5, Z9, Z5
 	VPSHUFB         Z4, Z9, Z4
-	VPXORD          Z1, Z1, Z1
-	VPDPBUSD        Z12, Z5, Z1
-	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)
-	PREFETCHT1      1024(R8)(DX*1)
-	PREFETCHT1      1024(R8)(DX*2)
-	PREFETCHT1      1024(R8)(BX*1)
-	VMOVDQU         1(SI)(DX*2), X4
-	VINSERTI32X4    $0x01, 1(R8)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x02, 1(R9)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x03, 1(R10)(DX*2), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPSHUFB         Z5, Z9, Z5
-	VPSHUFB         Z4, Z9, Z4
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        Z12, Z5, Z2
-	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      1024(R9)
-	PREFETCHT1      1024(R9)(DX*1)
-	PREFETCHT1      1024(R9)(DX*2)
-	PREFETCHT1      1024(R9)(BX*1)
-	VMOVDQU         1(SI)(BX*1), X4
-	VINSERTI32X4    $0x01, 1(R8)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 1(R9)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 1(R10)(BX*1), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPSHUFB         Z5, Z9, Z5
-	VPSHUFB         Z4, Z9, Z4
-	VPXORD          Z3, Z3, Z3
-	VPDPBUSD        Z12, Z5, Z3
-	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1024(R10)
-	PREFETCHT1      1024(R10)(DX*1)
-	PREFETCHT1      1024(R10)(DX*2)
-	PREFETCHT1      1024(R10)(BX*1)
-	VPACKSSDW       Z1, Z0, Z0
-	VPMADDWD        Z11, Z0, Z0
-	VPACKSSDW       Z3, Z2, Z2
-	VPMADDWD        Z11, Z2, Z2
-	VSHUFPS         $0x88, Z2, Z0, Z6
-	VSHUFPS         $0xdd, Z2, Z0, Z0
-	VPADDD          Z6, Z0, Z0
-	VPBROADCASTD    36(R12), Z6
-	VPADDD          Z6, Z0, Z0
-	VCVTDQ2PS       Z0, Z0
-	VPSLLD          $0x18, Z7, Z6
-	VPSRLD          $0x18, Z6, Z6
-	VPMINUD         word2<>+0(SB), Z6, Z5
-	VMOVUPS         denormal<>+0(SB), Z4
-	VPSLLVD         Z5, Z4, Z4
-	VPMAXUD         word2<>+0(SB), Z6, Z5
-	VPSUBD          word2<>+0(SB), Z5, Z5
-	VPSLLD          $0x17, Z5, Z5
-	VPADDD          Z4, Z5, Z5
-	VMULPS.BCST     32(R12), Z5, Z5
-	VMULPS          Z5, Z0, Z0
-	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000011, SI
-	ADDQ            $0x00000011, R8
-	ADDQ            $0x00000011, R9
-	ADDQ            $0x00000011, R10
-	ADDQ            $0x0000002c, R12
-	DECQ            CX
-	JNZ             block
-	MOVQ            dst+0(FP), DI
-	VMOVUPS         Z14, (DI)
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn5
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn5:
+	VMOVDQU      1(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 1(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 1(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 1(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn6
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn6:
+	VMOVDQU      1(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 1(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 1(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 1(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn7
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn7:
+	VMOVDQU      1(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 1(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 1(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 1(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn8
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn8:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VPACKSSDW    Z1, Z0, Z0
+	VPMADDWD     Z11, Z0, Z0
+	VPACKSSDW    Z3, Z2, Z2
+	VPMADDWD     Z11, Z2, Z2
+	VSHUFPS      $0x88, Z2, Z0, Z6
+	VSHUFPS      $0xdd, Z2, Z0, Z0
+	VPADDD       Z6, Z0, Z0
+	VPBROADCASTD 36(R12), Z6
+	VPADDD       Z6, Z0, Z0
+	VCVTDQ2PS    Z0, Z0
+	VPSLLD       $0x18, Z7, Z6
+	VPSRLD       $0x18, Z6, Z6
+	VPMINUD      word2<>+0(SB), Z6, Z5
+	VMOVUPS      denormal<>+0(SB), Z4
+	VPSLLVD      Z5, Z4, Z4
+	VPMAXUD      word2<>+0(SB), Z6, Z5
+	VPSUBD       word2<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD       Z4, Z5, Z5
+	VMULPS.BCST  32(R12), Z5, Z5
+	VMULPS       Z5, Z0, Z0
+	VADDPS       Z0, Z14, Z14
+	ADDQ         $0x00000011, SI
+	ADDQ         $0x00000011, R8
+	ADDQ         $0x00000011, R9
+	ADDQ         $0x00000011, R10
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneIQ4NLAVX512Few(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneIQ4NLAVX512Few(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·oneIQ4NLAVX512Few(SB), NOSPLIT, $0-48
+TEXT ·oneIQ4NLAVX512Few(SB), NOSPLIT, $0-57
 	MOVQ            init+8(FP), DI
 	MOVQ            x+16(FP), R12
 	MOVQ            w+24(FP), SI
-	MOVQ            stride+32(FP), DX
-	MOVQ            blocks+40(FP), CX
+	MOVQ            stride+40(FP), DX
+	MOVQ            blocks+48(FP), CX
 	LEAQ            (DX)(DX*2), BX
 	LEAQ            (SI)(DX*4), R8
 	LEAQ            (R8)(DX*4), R9
@@ -20999,8 +26391,14 @@ TEXT ·oneIQ4NLAVX512Few(SB), NOSPLIT, $0-48
 	VMOVUPS         bytes15<>+0(SB), Z15
 	VMOVUPS         words1<>+0(SB), Z11
 	VBROADCASTI32X4 iq4<>+0(SB), Z9
+	MOVQ            ahead+32(FP), R11
+	IMUL3Q          $0x10, DX, DI
+	LEAQ            (R11)(DI*1), R13
+	SUBQ            $0x40, DI
+	CMPB            l1+56(FP), $0x00
+	JNE             l1
 
-block:
+l2:
 	VMOVDQU         (SI), X0
 	VINSERTI32X4    $0x01, (R8), Z0, Z0
 	VINSERTI32X4    $0x02, (R9), Z0, Z0
@@ -21034,310 +26432,504 @@ block:
 	VPXORD          Z0, Z0, Z0
 	VPDPBUSD        Z12, Z5, Z0
 	VPDPBUSD        Z13, Z4, Z0
-	PREFETCHT1      1024(SI)
-	PREFETCHT1      1024(SI)(DX*1)
-	PREFETCHT1      1024(SI)(DX*2)
-	PREFETCHT1      1024(SI)(BX*1)
-	VMOVDQU         2(SI)(DX*1), X4
-	VINSERTI32X4    $0x01, 2(R8)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 2(R9)(DX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 2(R10)(DX*1), Z4, Z4
+	PREFETCHT1      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn0
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn0:
+	VMOVDQU      2(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 2(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 2(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 2(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn1
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn1:
+	VMOVDQU      2(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 2(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 2(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 2(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn2
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn2:
+	VMOVDQU      2(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 2(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 2(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 2(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn3
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn3:
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
+	VSHUFPS      $0x88, Z1, Z0, Z6
+	VSHUFPS      $0xdd, Z1, Z0, Z0
+	VPADDD       Z6, Z0, Z0
+	VSHUFPS      $0x88, Z3, Z2, Z6
+	VSHUFPS      $0xdd, Z3, Z2, Z2
+	VPADDD       Z6, Z2, Z2
+	VSHUFPS      $0x88, Z2, Z0, Z6
+	VSHUFPS      $0xdd, Z2, Z0, Z0
+	VPADDD       Z6, Z0, Z0
+	VPBROADCASTD 36(R12), Z6
+	VPADDD       Z6, Z0, Z0
+	VCVTDQ2PS    Z0, Z0
+	VPMOVDW      Z7, Y6
+	VCVTPH2PS    Y6, Z5
+	VMULPS.BCST  32(R12), Z5, Z5
+	VMULPS       Z5, Z0, Z0
+	VADDPS       Z0, Z14, Z14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x00000012, R9
+	ADDQ         $0x00000012, R10
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU         (SI), X0
+	VINSERTI32X4    $0x01, (R8), Z0, Z0
+	VINSERTI32X4    $0x02, (R9), Z0, Z0
+	VINSERTI32X4    $0x03, (R10), Z0, Z0
+	VMOVDQU         (SI)(DX*1), X1
+	VINSERTI32X4    $0x01, (R8)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x02, (R9)(DX*1), Z1, Z1
+	VINSERTI32X4    $0x03, (R10)(DX*1), Z1, Z1
+	VMOVDQU         (SI)(DX*2), X2
+	VINSERTI32X4    $0x01, (R8)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x02, (R9)(DX*2), Z2, Z2
+	VINSERTI32X4    $0x03, (R10)(DX*2), Z2, Z2
+	VMOVDQU         (SI)(BX*1), X3
+	VINSERTI32X4    $0x01, (R8)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x02, (R9)(BX*1), Z3, Z3
+	VINSERTI32X4    $0x03, (R10)(BX*1), Z3, Z3
+	VPUNPCKLDQ      Z1, Z0, Z0
+	VPUNPCKLDQ      Z3, Z2, Z2
+	VPUNPCKLQDQ     Z2, Z0, Z7
+	VBROADCASTI32X4 (R12), Z12
+	VBROADCASTI32X4 16(R12), Z13
+	VMOVDQU         2(SI), X4
+	VINSERTI32X4    $0x01, 2(R8), Z4, Z4
+	VINSERTI32X4    $0x02, 2(R9), Z4, Z4
+	VINSERTI32X4    $0x03, 2(R10), Z4, Z4
 	VPANDD          Z15, Z4, Z5
 	VPSRLW          $0x04, Z4, Z4
 	VPANDD          Z15, Z4, Z4
 	VPSHUFB         Z5, Z9, Z5
 	VPSHUFB         Z4, Z9, Z4
-	VPXORD          Z1, Z1, Z1
-	VPDPBUSD        Z12, Z5, Z1
-	VPDPBUSD        Z13, Z4, Z1
-	PREFETCHT1      1024(R8)
-	PREFETCHT1      1024(R8)(DX*1)
-	PREFETCHT1      1024(R8)(DX*2)
-	PREFETCHT1      1024(R8)(BX*1)
-	VMOVDQU         2(SI)(DX*2), X4
-	VINSERTI32X4    $0x01, 2(R8)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x02, 2(R9)(DX*2), Z4, Z4
-	VINSERTI32X4    $0x03, 2(R10)(DX*2), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPSHUFB         Z5, Z9, Z5
-	VPSHUFB         Z4, Z9, Z4
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        Z12, Z5, Z2
-	VPDPBUSD        Z13, Z4, Z2
-	PREFETCHT1      1024(R9)
-	PREFETCHT1      1024(R9)(DX*1)
-	PREFETCHT1      1024(R9)(DX*2)
-	PREFETCHT1      1024(R9)(BX*1)
-	VMOVDQU         2(SI)(BX*1), X4
-	VINSERTI32X4    $0x01, 2(R8)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x02, 2(R9)(BX*1), Z4, Z4
-	VINSERTI32X4    $0x03, 2(R10)(BX*1), Z4, Z4
-	VPANDD          Z15, Z4, Z5
-	VPSRLW          $0x04, Z4, Z4
-	VPANDD          Z15, Z4, Z4
-	VPSHUFB         Z5, Z9, Z5
-	VPSHUFB         Z4, Z9, Z4
-	VPXORD          Z3, Z3, Z3
-	VPDPBUSD        Z12, Z5, Z3
-	VPDPBUSD        Z13, Z4, Z3
-	PREFETCHT1      1024(R10)
-	PREFETCHT1      1024(R10)(DX*1)
-	PREFETCHT1      1024(R10)(DX*2)
-	PREFETCHT1      1024(R10)(BX*1)
-	VSHUFPS         $0x88, Z1, Z0, Z6
-	VSHUFPS         $0xdd, Z1, Z0, Z0
-	VPADDD          Z6, Z0, Z0
-	VSHUFPS         $0x88, Z3, Z2, Z6
-	VSHUFPS         $0xdd, Z3, Z2, Z2
-	VPADDD          Z6, Z2, Z2
-	VSHUFPS         $0x88, Z2, Z0, Z6
-	VSHUFPS         $0xdd, Z2, Z0, Z0
-	VPADDD          Z6, Z0, Z0
-	VPBROADCASTD    36(R12), Z6
-	VPADDD          Z6, Z0, Z0
-	VCVTDQ2PS       Z0, Z0
-	VPMOVDW         Z7, Y6
-	VCVTPH2PS       Y6, Z5
-	VMULPS.BCST     32(R12), Z5, Z5
-	VMULPS          Z5, Z0, Z0
-	VADDPS          Z0, Z14, Z14
-	ADDQ            $0x00000012, SI
-	ADDQ            $0x00000012, R8
-	ADDQ            $0x00000012, R9
-	ADDQ            $0x00000012, R10
-	ADDQ            $0x0000002c, R12
-	DECQ            CX
-	JNZ             block
-	MOVQ            dst+0(FP), DI
-	VMOVUPS         Z14, (DI)
+	VPXORD          Z0, Z0, Z0
+	VPDPBUSD        Z12, Z5, Z0
+	VPDPBUSD        Z13, Z4, Z0
+	PREFETCHT0      (R11)
+	ADDQ            DX, R11
+	CMPQ            R11, R13
+	JCS             turn5
+	SUBQ            DI, R11
+	ADDQ            $0x40, R13
+
+turn5:
+	VMOVDQU      2(SI)(DX*1), X4
+	VINSERTI32X4 $0x01, 2(R8)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 2(R9)(DX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 2(R10)(DX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z1, Z1, Z1
+	VPDPBUSD     Z12, Z5, Z1
+	VPDPBUSD     Z13, Z4, Z1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn6
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn6:
+	VMOVDQU      2(SI)(DX*2), X4
+	VINSERTI32X4 $0x01, 2(R8)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x02, 2(R9)(DX*2), Z4, Z4
+	VINSERTI32X4 $0x03, 2(R10)(DX*2), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z2, Z2, Z2
+	VPDPBUSD     Z12, Z5, Z2
+	VPDPBUSD     Z13, Z4, Z2
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn7
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn7:
+	VMOVDQU      2(SI)(BX*1), X4
+	VINSERTI32X4 $0x01, 2(R8)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x02, 2(R9)(BX*1), Z4, Z4
+	VINSERTI32X4 $0x03, 2(R10)(BX*1), Z4, Z4
+	VPANDD       Z15, Z4, Z5
+	VPSRLW       $0x04, Z4, Z4
+	VPANDD       Z15, Z4, Z4
+	VPSHUFB      Z5, Z9, Z5
+	VPSHUFB      Z4, Z9, Z4
+	VPXORD       Z3, Z3, Z3
+	VPDPBUSD     Z12, Z5, Z3
+	VPDPBUSD     Z13, Z4, Z3
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn8
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn8:
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VSHUFPS      $0x88, Z1, Z0, Z6
+	VSHUFPS      $0xdd, Z1, Z0, Z0
+	VPADDD       Z6, Z0, Z0
+	VSHUFPS      $0x88, Z3, Z2, Z6
+	VSHUFPS      $0xdd, Z3, Z2, Z2
+	VPADDD       Z6, Z2, Z2
+	VSHUFPS      $0x88, Z2, Z0, Z6
+	VSHUFPS      $0xdd, Z2, Z0, Z0
+	VPADDD       Z6, Z0, Z0
+	VPBROADCASTD 36(R12), Z6
+	VPADDD       Z6, Z0, Z0
+	VCVTDQ2PS    Z0, Z0
+	VPMOVDW      Z7, Y6
+	VCVTPH2PS    Y6, Z5
+	VMULPS.BCST  32(R12), Z5, Z5
+	VMULPS       Z5, Z0, Z0
+	VADDPS       Z0, Z14, Z14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x00000012, R9
+	ADDQ         $0x00000012, R10
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Z14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ4KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ4KAVXVNNI(SB), $1088-48
+TEXT ·oneQ4KAVXVNNI(SB), $1088-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
-	VMOVDQU      (SI), X4
-	VINSERTI128  $0x01, (R8), Y4, Y4
-	VMOVDQU      (SI)(DX*1), X5
-	VINSERTI128  $0x01, (R8)(DX*1), Y5, Y5
-	VMOVDQU      (SI)(DX*2), X6
-	VINSERTI128  $0x01, (R8)(DX*2), Y6, Y6
-	VMOVDQU      (SI)(BX*1), X7
-	VINSERTI128  $0x01, (R8)(BX*1), Y7, Y7
-	VPUNPCKLDQ   Y5, Y4, Y0
-	VPUNPCKHDQ   Y5, Y4, Y1
-	VPUNPCKLDQ   Y7, Y6, Y2
-	VPUNPCKHDQ   Y7, Y6, Y3
-	VPUNPCKLQDQ  Y2, Y0, Y4
-	VPUNPCKHQDQ  Y2, Y0, Y5
-	VPUNPCKLQDQ  Y3, Y1, Y6
-	VPUNPCKHQDQ  Y3, Y1, Y7
-	VMOVDQA      Y4, Y0
-	VMOVDQA      Y5, Y1
-	VMOVDQA      Y6, Y2
-	VMOVDQA      Y7, Y3
-	VPSLLD       $0x10, Y0, Y5
-	VPSRLD       $0x10, Y5, Y5
-	VPACKUSDW    Y5, Y5, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VCVTPH2PS    X5, Y8
-	VPSRLD       $0x10, Y0, Y5
-	VPACKUSDW    Y5, Y5, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VCVTPH2PS    X5, Y9
-	VPAND        bytes63<>+0(SB), Y1, Y6
-	VPAND        Y15, Y3, Y7
-	VPSRLD       $0x02, Y1, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y7, Y5, Y7
-	VPSHUFB      byte0<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, (SP)
-	VPSHUFB      byte1<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 32(SP)
-	VPSHUFB      byte2<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 64(SP)
-	VPSHUFB      byte3<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 96(SP)
-	VPSHUFB      byte0<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 128(SP)
-	VPSHUFB      byte1<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 160(SP)
-	VPSHUFB      byte2<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 192(SP)
-	VPSHUFB      byte3<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 224(SP)
-	VPAND        bytes63<>+0(SB), Y2, Y6
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        Y15, Y3, Y7
-	VPSRLD       $0x02, Y2, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y7, Y5, Y7
-	VPSHUFB      byte0<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 256(SP)
-	VPSHUFB      byte1<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 288(SP)
-	VPSHUFB      byte2<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 320(SP)
-	VPSHUFB      byte3<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 352(SP)
-	VPSHUFB      byte0<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 384(SP)
-	VPSHUFB      byte1<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 416(SP)
-	VPSHUFB      byte2<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 448(SP)
-	VPSHUFB      byte3<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 480(SP)
-	VMOVDQU      (R12), Y12
-	VMOVDQU      44(R12), Y13
-	VMOVUPS      16(SI), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      16(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(SI)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      16(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(SI)
-	VMOVUPS      16(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(SI)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      16(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      16(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(SI)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      16(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(SI)(DX*1)
-	VMOVUPS      16(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(SI)(DX*1)
+l2:
+	VMOVDQU     (SI), X4
+	VINSERTI128 $0x01, (R8), Y4, Y4
+	VMOVDQU     (SI)(DX*1), X5
+	VINSERTI128 $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU     (SI)(DX*2), X6
+	VINSERTI128 $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU     (SI)(BX*1), X7
+	VINSERTI128 $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VPSLLD      $0x10, Y0, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y8
+	VPSRLD      $0x10, Y0, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y9
+	VPAND       bytes63<>+0(SB), Y1, Y6
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y1, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPAND       bytes63<>+0(SB), Y2, Y6
+	VPSRLD      $0x04, Y3, Y3
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y2, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), Y12
+	VMOVDQU     44(R12), Y13
+	VMOVUPS     16(SI), Y4
+	VPAND       Y15, Y4, Y5
+	VPXOR       Y0, Y0, Y0
+	LONG        $0x5055c2c4
+	BYTE        $0xc4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPXOR       Y1, Y1, Y1
+	LONG        $0x505dc2c4
+	BYTE        $0xcd
+	VMOVUPS     16(SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn0
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn0:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    16(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    16(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    16(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    16(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    16(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    16(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21380,98 +26972,132 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	VMOVUPS      48(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      48(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(SI)(DX*2)
-	VMOVUPS      48(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      48(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      48(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(SI)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      48(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(SI)(BX*1)
-	VMOVUPS      48(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(SI)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn4
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn4:
+	VMOVUPS    48(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
+	VMOVUPS    48(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    48(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn6
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn6:
+	VMOVUPS    48(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VMOVUPS    48(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21524,88 +27150,114 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1024(R8)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      80(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(R8)
-	VMOVUPS      80(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(R8)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      80(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      80(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(R8)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      80(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(R8)(DX*1)
-	VMOVUPS      80(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(R8)(DX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn9
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn9:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    80(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    80(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    80(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn11
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn11:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    80(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn12
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn12:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21648,98 +27300,132 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	VMOVUPS      112(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      112(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(R8)(DX*2)
-	VMOVUPS      112(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      112(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      112(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(R8)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      112(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(R8)(BX*1)
-	VMOVUPS      112(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(R8)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn13
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn13:
+	VMOVUPS    112(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn14
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn14:
+	VMOVUPS    112(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    112(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn15
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn15:
+	VMOVUPS    112(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn16
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn16:
+	VMOVUPS    112(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn17
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn17:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -21774,300 +27460,1110 @@ block:
 	ADDQ         $0x00000090, R8
 	ADDQ         $0x00000160, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU     (SI), X4
+	VINSERTI128 $0x01, (R8), Y4, Y4
+	VMOVDQU     (SI)(DX*1), X5
+	VINSERTI128 $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU     (SI)(DX*2), X6
+	VINSERTI128 $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU     (SI)(BX*1), X7
+	VINSERTI128 $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VPSLLD      $0x10, Y0, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y8
+	VPSRLD      $0x10, Y0, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y9
+	VPAND       bytes63<>+0(SB), Y1, Y6
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y1, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPAND       bytes63<>+0(SB), Y2, Y6
+	VPSRLD      $0x04, Y3, Y3
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y2, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), Y12
+	VMOVDQU     44(R12), Y13
+	VMOVUPS     16(SI), Y4
+	VPAND       Y15, Y4, Y5
+	VPXOR       Y0, Y0, Y0
+	LONG        $0x5055c2c4
+	BYTE        $0xc4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPXOR       Y1, Y1, Y1
+	LONG        $0x505dc2c4
+	BYTE        $0xcd
+	VMOVUPS     16(SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn18
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn18:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    16(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    16(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn19
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn19:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    16(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    16(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn20
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn20:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    16(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    16(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn21
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn21:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 40(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 76(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 84(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      88(R12), Y12
+	VMOVDQU      132(R12), Y13
+	VMOVUPS      48(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn22
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn22:
+	VMOVUPS    48(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn23
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn23:
+	VMOVUPS    48(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    48(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn24
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn24:
+	VMOVUPS    48(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
+	VMOVUPS    48(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn26
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn26:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 120(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 164(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 172(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      176(R12), Y12
+	VMOVDQU      220(R12), Y13
+	VMOVUPS      80(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      80(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn27
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn27:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    80(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn28
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn28:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    80(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    80(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn29
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn29:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    80(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn30
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn30:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 208(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 216(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 252(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 260(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      264(R12), Y12
+	VMOVDQU      308(R12), Y13
+	VMOVUPS      112(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn31
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn31:
+	VMOVUPS    112(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
+	VMOVUPS    112(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    112(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn33
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn33:
+	VMOVUPS    112(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn34
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn34:
+	VMOVUPS    112(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn35
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn35:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 304(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 340(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 348(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x00000090, SI
+	ADDQ         $0x00000090, R8
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ5KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ5KAVXVNNI(SB), $1088-48
+TEXT ·oneQ5KAVXVNNI(SB), $1088-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y10
 	VMOVUPS bytes16<>+0(SB), Y11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
-	VMOVDQU      (SI), X4
-	VINSERTI128  $0x01, (R8), Y4, Y4
-	VMOVDQU      (SI)(DX*1), X5
-	VINSERTI128  $0x01, (R8)(DX*1), Y5, Y5
-	VMOVDQU      (SI)(DX*2), X6
-	VINSERTI128  $0x01, (R8)(DX*2), Y6, Y6
-	VMOVDQU      (SI)(BX*1), X7
-	VINSERTI128  $0x01, (R8)(BX*1), Y7, Y7
-	VPUNPCKLDQ   Y5, Y4, Y0
-	VPUNPCKHDQ   Y5, Y4, Y1
-	VPUNPCKLDQ   Y7, Y6, Y2
-	VPUNPCKHDQ   Y7, Y6, Y3
-	VPUNPCKLQDQ  Y2, Y0, Y4
-	VPUNPCKHQDQ  Y2, Y0, Y5
-	VPUNPCKLQDQ  Y3, Y1, Y6
-	VPUNPCKHQDQ  Y3, Y1, Y7
-	VMOVDQA      Y4, Y0
-	VMOVDQA      Y5, Y1
-	VMOVDQA      Y6, Y2
-	VMOVDQA      Y7, Y3
-	VPSLLD       $0x10, Y0, Y5
-	VPSRLD       $0x10, Y5, Y5
-	VPACKUSDW    Y5, Y5, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VCVTPH2PS    X5, Y8
-	VPSRLD       $0x10, Y0, Y5
-	VPACKUSDW    Y5, Y5, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VCVTPH2PS    X5, Y9
-	VPAND        bytes63<>+0(SB), Y1, Y6
-	VPAND        Y15, Y3, Y7
-	VPSRLD       $0x02, Y1, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y7, Y5, Y7
-	VPSHUFB      byte0<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, (SP)
-	VPSHUFB      byte1<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 32(SP)
-	VPSHUFB      byte2<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 64(SP)
-	VPSHUFB      byte3<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 96(SP)
-	VPSHUFB      byte0<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 128(SP)
-	VPSHUFB      byte1<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 160(SP)
-	VPSHUFB      byte2<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 192(SP)
-	VPSHUFB      byte3<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 224(SP)
-	VPAND        bytes63<>+0(SB), Y2, Y6
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        Y15, Y3, Y7
-	VPSRLD       $0x02, Y2, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y7, Y5, Y7
-	VPSHUFB      byte0<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 256(SP)
-	VPSHUFB      byte1<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 288(SP)
-	VPSHUFB      byte2<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 320(SP)
-	VPSHUFB      byte3<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 352(SP)
-	VPSHUFB      byte0<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 384(SP)
-	VPSHUFB      byte1<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 416(SP)
-	VPSHUFB      byte2<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 448(SP)
-	VPSHUFB      byte3<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 480(SP)
-	VMOVDQU      (R12), Y12
-	VMOVDQU      44(R12), Y13
-	VMOVUPS      48(SI), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      48(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*1), Y3
-	VPSLLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(SI)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      48(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*2), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(SI)
-	VMOVUPS      48(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(BX*1), Y3
-	VPSLLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(SI)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      48(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      48(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*1), Y3
-	VPSLLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(SI)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      48(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*2), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(SI)(DX*1)
-	VMOVUPS      48(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(BX*1), Y3
-	VPSLLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(SI)(DX*1)
+l2:
+	VMOVDQU     (SI), X4
+	VINSERTI128 $0x01, (R8), Y4, Y4
+	VMOVDQU     (SI)(DX*1), X5
+	VINSERTI128 $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU     (SI)(DX*2), X6
+	VINSERTI128 $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU     (SI)(BX*1), X7
+	VINSERTI128 $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VPSLLD      $0x10, Y0, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y8
+	VPSRLD      $0x10, Y0, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y9
+	VPAND       bytes63<>+0(SB), Y1, Y6
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y1, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPAND       bytes63<>+0(SB), Y2, Y6
+	VPSRLD      $0x04, Y3, Y3
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y2, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), Y12
+	VMOVDQU     44(R12), Y13
+	VMOVUPS     48(SI), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     16(SI), Y0
+	VPSLLW      $0x04, Y0, Y0
+	VPAND       Y11, Y0, Y0
+	VPOR        Y0, Y5, Y5
+	VPXOR       Y0, Y0, Y0
+	LONG        $0x5055c2c4
+	BYTE        $0xc4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     16(SI), Y1
+	VPSLLW      $0x03, Y1, Y1
+	VPAND       Y11, Y1, Y1
+	VPOR        Y1, Y4, Y4
+	VPXOR       Y1, Y1, Y1
+	LONG        $0x505dc2c4
+	BYTE        $0xcd
+	VMOVUPS     48(SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     16(SI)(DX*1), Y2
+	VPSLLW      $0x04, Y2, Y2
+	VPAND       Y11, Y2, Y2
+	VPOR        Y2, Y5, Y5
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     16(SI)(DX*1), Y3
+	VPSLLW      $0x03, Y3, Y3
+	VPAND       Y11, Y3, Y3
+	VPOR        Y3, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn0
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn0:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VMOVUPS    48(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    48(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VMOVUPS    48(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    48(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22118,154 +28614,196 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	VMOVUPS      80(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*1), Y3
-	VPSLLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      80(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*2), Y1
-	VPSLLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(SI)(DX*2)
-	VMOVUPS      80(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(BX*1), Y3
-	VPSLLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      80(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8), Y1
-	VPSLLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      80(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*1), Y3
-	VPSLLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(SI)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      80(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*2), Y1
-	VPSLLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(SI)(BX*1)
-	VMOVUPS      80(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(BX*1), Y3
-	VPSLLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(SI)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn5
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn5:
+	VMOVUPS    80(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn6
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn6:
+	VMOVUPS    80(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    80(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    80(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VMOVUPS    80(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22332,130 +28870,164 @@ block:
 	VPXOR        Y3, Y3, Y3
 	LONG         $0x505dc2c4
 	BYTE         $0xdd
-	PREFETCHT1   1024(R8)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      112(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*2), Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*2), Y1
-	VPSRLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(R8)
-	VMOVUPS      112(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(BX*1), Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(BX*1), Y3
-	VPSRLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(R8)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      112(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8), Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8), Y1
-	VPSRLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      112(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*1), Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*1), Y3
-	VPSRLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(R8)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      112(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*2), Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*2), Y1
-	VPSRLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(R8)(DX*1)
-	VMOVUPS      112(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(BX*1), Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(BX*1), Y3
-	VPSRLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(R8)(DX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn11
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn11:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn12
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn12:
+	VMOVUPS    112(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    112(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn13
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn13:
+	VMOVUPS    112(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn14
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn14:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    112(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn15
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn15:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22506,154 +29078,196 @@ block:
 	VPXOR        Y1, Y1, Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	VMOVUPS      144(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*1), Y2
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*1), Y3
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      144(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*2), Y0
-	VPSRLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*2), Y1
-	VPSRLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(R8)(DX*2)
-	VMOVUPS      144(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(BX*1), Y2
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(BX*1), Y3
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      144(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8), Y0
-	VPSRLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8), Y1
-	VPSRLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	VMOVUPS      144(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*1), Y2
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*1), Y3
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1024(R8)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      144(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*2), Y0
-	VPSRLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*2), Y1
-	VPSRLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPXOR        Y1, Y1, Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1088(R8)(BX*1)
-	VMOVUPS      144(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(BX*1), Y2
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPXOR        Y2, Y2, Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(BX*1), Y3
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPXOR        Y3, Y3, Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1152(R8)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn16
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn16:
+	VMOVUPS    144(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    144(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn17
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn17:
+	VMOVUPS    144(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn18
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn18:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    144(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    144(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn19
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn19:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    144(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn20
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn20:
+	VMOVUPS    144(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn21
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn21:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -22688,300 +29302,1396 @@ block:
 	ADDQ         $0x000000b0, R8
 	ADDQ         $0x00000160, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU     (SI), X4
+	VINSERTI128 $0x01, (R8), Y4, Y4
+	VMOVDQU     (SI)(DX*1), X5
+	VINSERTI128 $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU     (SI)(DX*2), X6
+	VINSERTI128 $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU     (SI)(BX*1), X7
+	VINSERTI128 $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VPSLLD      $0x10, Y0, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y8
+	VPSRLD      $0x10, Y0, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y9
+	VPAND       bytes63<>+0(SB), Y1, Y6
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y1, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPAND       bytes63<>+0(SB), Y2, Y6
+	VPSRLD      $0x04, Y3, Y3
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y2, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), Y12
+	VMOVDQU     44(R12), Y13
+	VMOVUPS     48(SI), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     16(SI), Y0
+	VPSLLW      $0x04, Y0, Y0
+	VPAND       Y11, Y0, Y0
+	VPOR        Y0, Y5, Y5
+	VPXOR       Y0, Y0, Y0
+	LONG        $0x5055c2c4
+	BYTE        $0xc4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     16(SI), Y1
+	VPSLLW      $0x03, Y1, Y1
+	VPAND       Y11, Y1, Y1
+	VPOR        Y1, Y4, Y4
+	VPXOR       Y1, Y1, Y1
+	LONG        $0x505dc2c4
+	BYTE        $0xcd
+	VMOVUPS     48(SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     16(SI)(DX*1), Y2
+	VPSLLW      $0x04, Y2, Y2
+	VPAND       Y11, Y2, Y2
+	VPOR        Y2, Y5, Y5
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     16(SI)(DX*1), Y3
+	VPSLLW      $0x03, Y3, Y3
+	VPAND       Y11, Y3, Y3
+	VPOR        Y3, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn22
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn22:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn23
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn23:
+	VMOVUPS    48(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    48(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn24
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn24:
+	VMOVUPS    48(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    48(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn26
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn26:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 40(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 76(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 84(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      88(R12), Y12
+	VMOVDQU      132(R12), Y13
+	VMOVUPS      80(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn27
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn27:
+	VMOVUPS    80(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn28
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn28:
+	VMOVUPS    80(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn29
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn29:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    80(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    80(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn30
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn30:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn31
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn31:
+	VMOVUPS    80(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 120(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 164(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 172(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      176(R12), Y12
+	VMOVDQU      220(R12), Y13
+	VMOVUPS      112(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	VMOVUPS      112(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPXOR        Y2, Y2, Y2
+	LONG         $0x5055c2c4
+	BYTE         $0xd4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPXOR        Y3, Y3, Y3
+	LONG         $0x505dc2c4
+	BYTE         $0xdd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn33
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn33:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn34
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn34:
+	VMOVUPS    112(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    112(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn35
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn35:
+	VMOVUPS    112(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn36
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn36:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    112(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn37
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn37:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 208(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 216(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 252(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 260(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      264(R12), Y12
+	VMOVDQU      308(R12), Y13
+	VMOVUPS      144(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPXOR        Y1, Y1, Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn38
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn38:
+	VMOVUPS    144(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    144(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn39
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn39:
+	VMOVUPS    144(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn40
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn40:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    144(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    144(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn41
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn41:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    144(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPXOR      Y0, Y0, Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPXOR      Y1, Y1, Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn42
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn42:
+	VMOVUPS    144(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPXOR      Y2, Y2, Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPXOR      Y3, Y3, Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn43
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn43:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 304(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 340(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 348(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x000000b0, SI
+	ADDQ         $0x000000b0, R8
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ6KAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ6KAVXVNNI(SB), $1088-48
+TEXT ·oneQ6KAVXVNNI(SB), $1088-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y10
 	VMOVUPS bytes48<>+0(SB), Y11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
-	VMOVDQU      192(SI), X4
-	VINSERTI128  $0x01, 192(R8), Y4, Y4
-	VMOVDQU      192(SI)(DX*1), X5
-	VINSERTI128  $0x01, 192(R8)(DX*1), Y5, Y5
-	VMOVDQU      192(SI)(DX*2), X6
-	VINSERTI128  $0x01, 192(R8)(DX*2), Y6, Y6
-	VMOVDQU      192(SI)(BX*1), X7
-	VINSERTI128  $0x01, 192(R8)(BX*1), Y7, Y7
-	VPUNPCKLDQ   Y5, Y4, Y0
-	VPUNPCKHDQ   Y5, Y4, Y1
-	VPUNPCKLDQ   Y7, Y6, Y2
-	VPUNPCKHDQ   Y7, Y6, Y3
-	VPUNPCKLQDQ  Y2, Y0, Y4
-	VPUNPCKHQDQ  Y2, Y0, Y5
-	VPUNPCKLQDQ  Y3, Y1, Y6
-	VPUNPCKHQDQ  Y3, Y1, Y7
-	VMOVDQA      Y4, Y0
-	VMOVDQA      Y5, Y1
-	VMOVDQA      Y6, Y2
-	VMOVDQA      Y7, Y3
-	VMOVDQU      208(SI), X6
-	VPBLENDW     $0x02, 206(SI)(DX*1), X6, X6
-	VPBLENDW     $0x04, 204(SI)(DX*2), X6, X6
-	VPBLENDW     $0x08, 202(SI)(BX*1), X6, X6
-	VPBLENDW     $0x10, 200(R8), X6, X6
-	VPBLENDW     $0x20, 198(R8)(DX*1), X6, X6
-	VPBLENDW     $0x40, 196(R8)(DX*2), X6, X6
-	VPBLENDW     $0x80, 194(R8)(BX*1), X6, X6
-	VCVTPH2PS    X6, Y6
-	VMULPS       lower24<>+0(SB), Y6, Y6
-	VPSHUFB      top0<>+0(SB), Y0, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, (SP)
-	VPSHUFB      top1<>+0(SB), Y0, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 32(SP)
-	VPSHUFB      top2<>+0(SB), Y0, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 64(SP)
-	VPSHUFB      top3<>+0(SB), Y0, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 96(SP)
-	VPSHUFB      top0<>+0(SB), Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 128(SP)
-	VPSHUFB      top1<>+0(SB), Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 160(SP)
-	VPSHUFB      top2<>+0(SB), Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 192(SP)
-	VPSHUFB      top3<>+0(SB), Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 224(SP)
-	VPSHUFB      top0<>+0(SB), Y2, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 256(SP)
-	VPSHUFB      top1<>+0(SB), Y2, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 288(SP)
-	VPSHUFB      top2<>+0(SB), Y2, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 320(SP)
-	VPSHUFB      top3<>+0(SB), Y2, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 352(SP)
-	VPSHUFB      top0<>+0(SB), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 384(SP)
-	VPSHUFB      top1<>+0(SB), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 416(SP)
-	VPSHUFB      top2<>+0(SB), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 448(SP)
-	VPSHUFB      top3<>+0(SB), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 480(SP)
-	VMOVDQU      (R12), X12
-	VINSERTI128  $0x01, 28(R12), Y12, Y12
-	VPXOR        Y5, Y5, Y5
-	VMOVUPS      bytes32<>+0(SB), Y4
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x505dc2c4
-	BYTE         $0xc4
-	VPSUBD       Y0, Y5, Y0
-	VMOVUPS      Y0, 1024(SP)
-	VMOVDQU      112(R12), X13
-	VINSERTI128  $0x01, 140(R12), Y13, Y13
-	VPXOR        Y5, Y5, Y5
-	VMOVUPS      bytes32<>+0(SB), Y4
-	VPXOR        Y0, Y0, Y0
-	LONG         $0x505dc2c4
-	BYTE         $0xc5
-	VPSUBD       Y0, Y5, Y0
-	VMOVUPS      Y0, 1056(SP)
-	VMOVUPS      (SI), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1024(SI)
-	VMOVUPS      (SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(DX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1088(SI)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      (SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(DX*2), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1152(SI)
-	VMOVUPS      (SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(BX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1216(SI)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      (R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1024(SI)(DX*1)
-	VMOVUPS      (R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(DX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1088(SI)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      (R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(DX*2), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1152(SI)(DX*1)
-	VMOVUPS      (R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(BX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1216(SI)(DX*1)
+l2:
+	VMOVDQU     192(SI), X4
+	VINSERTI128 $0x01, 192(R8), Y4, Y4
+	VMOVDQU     192(SI)(DX*1), X5
+	VINSERTI128 $0x01, 192(R8)(DX*1), Y5, Y5
+	VMOVDQU     192(SI)(DX*2), X6
+	VINSERTI128 $0x01, 192(R8)(DX*2), Y6, Y6
+	VMOVDQU     192(SI)(BX*1), X7
+	VINSERTI128 $0x01, 192(R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VMOVDQU     208(SI), X6
+	VPBLENDW    $0x02, 206(SI)(DX*1), X6, X6
+	VPBLENDW    $0x04, 204(SI)(DX*2), X6, X6
+	VPBLENDW    $0x08, 202(SI)(BX*1), X6, X6
+	VPBLENDW    $0x10, 200(R8), X6, X6
+	VPBLENDW    $0x20, 198(R8)(DX*1), X6, X6
+	VPBLENDW    $0x40, 196(R8)(DX*2), X6, X6
+	VPBLENDW    $0x80, 194(R8)(BX*1), X6, X6
+	VCVTPH2PS   X6, Y6
+	VMULPS      lower24<>+0(SB), Y6, Y6
+	VPSHUFB     top0<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     top1<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     top2<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     top3<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     top0<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     top1<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     top2<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     top3<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPSHUFB     top0<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     top1<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     top2<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     top3<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     top0<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     top1<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     top2<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     top3<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), X12
+	VINSERTI128 $0x01, 28(R12), Y12, Y12
+	VPXOR       Y5, Y5, Y5
+	VMOVUPS     bytes32<>+0(SB), Y4
+	VPXOR       Y0, Y0, Y0
+	LONG        $0x505dc2c4
+	BYTE        $0xc4
+	VPSUBD      Y0, Y5, Y0
+	VMOVUPS     Y0, 1024(SP)
+	VMOVDQU     112(R12), X13
+	VINSERTI128 $0x01, 140(R12), Y13, Y13
+	VPXOR       Y5, Y5, Y5
+	VMOVUPS     bytes32<>+0(SB), Y4
+	VPXOR       Y0, Y0, Y0
+	LONG        $0x505dc2c4
+	BYTE        $0xc5
+	VPSUBD      Y0, Y5, Y0
+	VMOVUPS     Y0, 1056(SP)
+	VMOVUPS     (SI), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     128(SI), Y0
+	VPSLLW      $0x04, Y0, Y0
+	VPAND       Y11, Y0, Y0
+	VPOR        Y0, Y5, Y5
+	VMOVUPS     1024(SP), Y0
+	LONG        $0x5055c2c4
+	BYTE        $0xc4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     128(SI), Y1
+	VPAND       Y11, Y1, Y1
+	VPOR        Y1, Y4, Y4
+	VMOVUPS     1056(SP), Y1
+	LONG        $0x505dc2c4
+	BYTE        $0xcd
+	VMOVUPS     (SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     128(SI)(DX*1), Y2
+	VPSLLW      $0x04, Y2, Y2
+	VPAND       Y11, Y2, Y2
+	VPOR        Y2, Y5, Y5
+	VMOVUPS     1024(SP), Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     128(SI)(DX*1), Y3
+	VPAND       Y11, Y3, Y3
+	VPOR        Y3, Y4, Y4
+	VMOVUPS     1056(SP), Y3
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn0
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn0:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    (SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VMOVUPS    (SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    (R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
+	VMOVUPS    (R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    (R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    (R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23042,156 +30752,204 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1024(SI)(DX*2)
-	VMOVUPS      32(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(DX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1088(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      32(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(DX*2), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1152(SI)(DX*2)
-	VMOVUPS      32(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(BX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1216(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      32(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1024(SI)(BX*1)
-	VMOVUPS      32(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(DX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1088(SI)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      32(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(DX*2), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1152(SI)(BX*1)
-	VMOVUPS      32(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(BX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1216(SI)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn6
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn6:
+	VMOVUPS    32(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    32(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VMOVUPS    32(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    32(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    32(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    32(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn11
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn11:
+	VMOVUPS    32(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn12
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn12:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23275,149 +31033,197 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1024(R8)
-	VMOVUPS      64(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(DX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1088(R8)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      64(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(DX*2), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1152(R8)
-	VMOVUPS      64(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(BX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1216(R8)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      64(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1024(R8)(DX*1)
-	VMOVUPS      64(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(DX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1088(R8)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      64(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(DX*2), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1152(R8)(DX*1)
-	VMOVUPS      64(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(BX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1216(R8)(DX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn13
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn13:
+	VMOVUPS    64(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn14
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn14:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    64(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn15
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn15:
+	VMOVUPS    64(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    64(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn16
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn16:
+	VMOVUPS    64(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn17
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn17:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    64(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn18
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn18:
+	VMOVUPS    64(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn19
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn19:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23478,156 +31284,204 @@ block:
 	VMOVUPS      1056(SP), Y1
 	LONG         $0x505dc2c4
 	BYTE         $0xcd
-	PREFETCHT1   1024(R8)(DX*2)
-	VMOVUPS      96(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(DX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1088(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      96(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(DX*2), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1152(R8)(DX*2)
-	VMOVUPS      96(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(BX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1216(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      96(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1024(R8)(BX*1)
-	VMOVUPS      96(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(DX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1088(R8)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      96(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VMOVUPS      1024(SP), Y0
-	LONG         $0x5055c2c4
-	BYTE         $0xc4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(DX*2), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VMOVUPS      1056(SP), Y1
-	LONG         $0x505dc2c4
-	BYTE         $0xcd
-	PREFETCHT1   1152(R8)(BX*1)
-	VMOVUPS      96(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VMOVUPS      1024(SP), Y2
-	LONG         $0x5055c2c4
-	BYTE         $0xd4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(BX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VMOVUPS      1056(SP), Y3
-	LONG         $0x505dc2c4
-	BYTE         $0xdd
-	PREFETCHT1   1216(R8)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn20
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn20:
+	VMOVUPS    96(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    96(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn21
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn21:
+	VMOVUPS    96(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn22
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn22:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    96(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn23
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn23:
+	VMOVUPS    96(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn24
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn24:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    96(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
+	VMOVUPS    96(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn26
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn26:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -23680,27 +31534,1193 @@ block:
 	ADDQ         $0x000000d2, R8
 	ADDQ         $0x000001c0, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU     192(SI), X4
+	VINSERTI128 $0x01, 192(R8), Y4, Y4
+	VMOVDQU     192(SI)(DX*1), X5
+	VINSERTI128 $0x01, 192(R8)(DX*1), Y5, Y5
+	VMOVDQU     192(SI)(DX*2), X6
+	VINSERTI128 $0x01, 192(R8)(DX*2), Y6, Y6
+	VMOVDQU     192(SI)(BX*1), X7
+	VINSERTI128 $0x01, 192(R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VMOVDQU     208(SI), X6
+	VPBLENDW    $0x02, 206(SI)(DX*1), X6, X6
+	VPBLENDW    $0x04, 204(SI)(DX*2), X6, X6
+	VPBLENDW    $0x08, 202(SI)(BX*1), X6, X6
+	VPBLENDW    $0x10, 200(R8), X6, X6
+	VPBLENDW    $0x20, 198(R8)(DX*1), X6, X6
+	VPBLENDW    $0x40, 196(R8)(DX*2), X6, X6
+	VPBLENDW    $0x80, 194(R8)(BX*1), X6, X6
+	VCVTPH2PS   X6, Y6
+	VMULPS      lower24<>+0(SB), Y6, Y6
+	VPSHUFB     top0<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     top1<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     top2<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     top3<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     top0<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     top1<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     top2<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     top3<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPSHUFB     top0<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     top1<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     top2<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     top3<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     top0<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     top1<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     top2<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     top3<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), X12
+	VINSERTI128 $0x01, 28(R12), Y12, Y12
+	VPXOR       Y5, Y5, Y5
+	VMOVUPS     bytes32<>+0(SB), Y4
+	VPXOR       Y0, Y0, Y0
+	LONG        $0x505dc2c4
+	BYTE        $0xc4
+	VPSUBD      Y0, Y5, Y0
+	VMOVUPS     Y0, 1024(SP)
+	VMOVDQU     112(R12), X13
+	VINSERTI128 $0x01, 140(R12), Y13, Y13
+	VPXOR       Y5, Y5, Y5
+	VMOVUPS     bytes32<>+0(SB), Y4
+	VPXOR       Y0, Y0, Y0
+	LONG        $0x505dc2c4
+	BYTE        $0xc5
+	VPSUBD      Y0, Y5, Y0
+	VMOVUPS     Y0, 1056(SP)
+	VMOVUPS     (SI), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     128(SI), Y0
+	VPSLLW      $0x04, Y0, Y0
+	VPAND       Y11, Y0, Y0
+	VPOR        Y0, Y5, Y5
+	VMOVUPS     1024(SP), Y0
+	LONG        $0x5055c2c4
+	BYTE        $0xc4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     128(SI), Y1
+	VPAND       Y11, Y1, Y1
+	VPOR        Y1, Y4, Y4
+	VMOVUPS     1056(SP), Y1
+	LONG        $0x505dc2c4
+	BYTE        $0xcd
+	VMOVUPS     (SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     128(SI)(DX*1), Y2
+	VPSLLW      $0x04, Y2, Y2
+	VPAND       Y11, Y2, Y2
+	VPOR        Y2, Y5, Y5
+	VMOVUPS     1024(SP), Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     128(SI)(DX*1), Y3
+	VPAND       Y11, Y3, Y3
+	VPOR        Y3, Y4, Y4
+	VMOVUPS     1056(SP), Y3
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn27
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn27:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    (SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn28
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn28:
+	VMOVUPS    (SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn29
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn29:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    (R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn30
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn30:
+	VMOVUPS    (R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn31
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn31:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    (R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    (R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 16(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 44(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 640(SP)
+	VMOVUPS      Y7, 672(SP)
+	VMOVDQU      56(R12), X12
+	VINSERTI128  $0x01, 84(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc4
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      168(R12), X13
+	VINSERTI128  $0x01, 196(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc5
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      32(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn33
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn33:
+	VMOVUPS    32(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn34
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn34:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    32(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn35
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn35:
+	VMOVUPS    32(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn36
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn36:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    32(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	VMOVUPS    32(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn37
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn37:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    32(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn38
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn38:
+	VMOVUPS    32(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn39
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn39:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 72(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 100(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 704(SP)
+	VMOVUPS      Y7, 736(SP)
+	VMOVUPS      640(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      672(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 156(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      704(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 184(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      736(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 212(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      224(R12), X12
+	VINSERTI128  $0x01, 252(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc4
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      336(R12), X13
+	VINSERTI128  $0x01, 364(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc5
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      64(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn40
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn40:
+	VMOVUPS    64(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn41
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn41:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    64(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn42
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn42:
+	VMOVUPS    64(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    64(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn43
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn43:
+	VMOVUPS    64(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn44
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn44:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    64(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn45
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn45:
+	VMOVUPS    64(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn46
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn46:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 240(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 268(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 896(SP)
+	VMOVUPS      Y7, 928(SP)
+	VMOVDQU      280(R12), X12
+	VINSERTI128  $0x01, 308(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc4
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      392(R12), X13
+	VINSERTI128  $0x01, 420(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPXOR        Y0, Y0, Y0
+	LONG         $0x505dc2c4
+	BYTE         $0xc5
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      96(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VMOVUPS      1024(SP), Y0
+	LONG         $0x5055c2c4
+	BYTE         $0xc4
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VMOVUPS      1056(SP), Y1
+	LONG         $0x505dc2c4
+	BYTE         $0xcd
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn47
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn47:
+	VMOVUPS    96(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    96(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn48
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn48:
+	VMOVUPS    96(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn49
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn49:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    96(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn50
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn50:
+	VMOVUPS    96(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn51
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn51:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    96(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VMOVUPS    1024(SP), Y0
+	LONG       $0x5055c2c4
+	BYTE       $0xc4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VMOVUPS    1056(SP), Y1
+	LONG       $0x505dc2c4
+	BYTE       $0xcd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn52
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn52:
+	VMOVUPS    96(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VMOVUPS    1024(SP), Y2
+	LONG       $0x5055c2c4
+	BYTE       $0xd4
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VMOVUPS    1056(SP), Y3
+	LONG       $0x505dc2c4
+	BYTE       $0xdd
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn53
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn53:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 324(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 960(SP)
+	VMOVUPS      Y7, 992(SP)
+	VMOVUPS      896(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 352(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      928(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 380(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      960(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 408(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      992(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 436(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x000000d2, SI
+	ADDQ         $0x000000d2, R8
+	ADDQ         $0x000001c0, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ41AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ41AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ41AVXVNNI(SB), NOSPLIT, $0-48
+TEXT ·oneQ41AVXVNNI(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -23724,8 +32744,6 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        4(SI)(DX*1), X4
 	VINSERTI128    $0x01, 4(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23736,73 +32754,201 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        4(SI)(DX*2), X4
-	VINSERTI128    $0x01, 4(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     4(SI)(DX*2), X4
+	VINSERTI128 $0x01, 4(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     4(SI)(BX*1), X4
+	VINSERTI128 $0x01, 4(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VPACKSSDW    Y2, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPSRLD       $0x10, Y7, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 40(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000014, SI
+	ADDQ         $0x00000014, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        4(SI), X4
+	VINSERTI128    $0x01, 4(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPXOR          Y2, Y2, Y2
+	VPXOR          Y0, Y0, Y0
 	LONG           $0x5055c2c4
-	BYTE           $0xd4
+	BYTE           $0xc4
 	LONG           $0x505dc2c4
-	BYTE           $0xd5
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        4(SI)(BX*1), X4
-	VINSERTI128    $0x01, 4(R8)(BX*1), Y4, Y4
+	BYTE           $0xc5
+	VMOVDQU        4(SI)(DX*1), X4
+	VINSERTI128    $0x01, 4(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPXOR          Y3, Y3, Y3
+	VPXOR          Y1, Y1, Y1
 	LONG           $0x5055c2c4
-	BYTE           $0xdc
+	BYTE           $0xcc
 	LONG           $0x505dc2c4
-	BYTE           $0xdd
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VPACKSSDW      Y2, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x10, Y7, Y6
-	VPSRLD         $0x10, Y6, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VPSRLD         $0x10, Y7, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   40(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VADDPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000014, SI
-	ADDQ           $0x00000014, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     4(SI)(DX*2), X4
+	VINSERTI128 $0x01, 4(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     4(SI)(BX*1), X4
+	VINSERTI128 $0x01, 4(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VPACKSSDW    Y2, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPSRLD       $0x10, Y7, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 40(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000014, SI
+	ADDQ         $0x00000014, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ50AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ50AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ50AVXVNNI(SB), NOSPLIT, $0-48
+TEXT ·oneQ50AVXVNNI(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -23810,8 +32956,14 @@ TEXT ·oneQ50AVXVNNI(SB), NOSPLIT, $0-48
 	VMOVUPS words1<>+0(SB), Y11
 	VMOVUPS bitOfByte<>+0(SB), Y9
 	VMOVUPS bytes16<>+0(SB), Y10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -23846,8 +32998,6 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        6(SI)(DX*1), X4
 	VINSERTI128    $0x01, 6(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -23868,89 +33018,254 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        6(SI)(DX*2), X4
-	VINSERTI128    $0x01, 6(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     6(SI)(DX*2), X4
+	VINSERTI128 $0x01, 6(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread10<>+0(SB), Y7, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread8<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     6(SI)(BX*1), X4
+	VINSERTI128 $0x01, 6(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread14<>+0(SB), Y7, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread12<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000016, SI
+	ADDQ         $0x00000016, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VPUNPCKHQDQ    Y2, Y0, Y8
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        6(SI), X4
+	VINSERTI128    $0x01, 6(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPSHUFB        spread10<>+0(SB), Y7, Y6
+	VPSHUFB        spread2<>+0(SB), Y7, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VPSHUFB        spread8<>+0(SB), Y8, Y6
+	VPSHUFB        spread0<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y4, Y4
-	VPXOR          Y2, Y2, Y2
+	VPXOR          Y0, Y0, Y0
 	LONG           $0x5055c2c4
-	BYTE           $0xd4
+	BYTE           $0xc4
 	LONG           $0x505dc2c4
-	BYTE           $0xd5
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        6(SI)(BX*1), X4
-	VINSERTI128    $0x01, 6(R8)(BX*1), Y4, Y4
+	BYTE           $0xc5
+	VMOVDQU        6(SI)(DX*1), X4
+	VINSERTI128    $0x01, 6(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPSHUFB        spread14<>+0(SB), Y7, Y6
+	VPSHUFB        spread6<>+0(SB), Y7, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VPSHUFB        spread12<>+0(SB), Y8, Y6
+	VPSHUFB        spread4<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y4, Y4
-	VPXOR          Y3, Y3, Y3
+	VPXOR          Y1, Y1, Y1
 	LONG           $0x5055c2c4
-	BYTE           $0xdc
+	BYTE           $0xcc
 	LONG           $0x505dc2c4
-	BYTE           $0xdd
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VSHUFPS        $0x88, Y2, Y0, Y6
-	VSHUFPS        $0xdd, Y2, Y0, Y0
-	VPADDD         Y6, Y0, Y0
-	VPBROADCASTD   36(R12), Y6
-	VPADDD         Y6, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x10, Y7, Y6
-	VPSRLD         $0x10, Y6, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000016, SI
-	ADDQ           $0x00000016, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     6(SI)(DX*2), X4
+	VINSERTI128 $0x01, 6(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread10<>+0(SB), Y7, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread8<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     6(SI)(BX*1), X4
+	VINSERTI128 $0x01, 6(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread14<>+0(SB), Y7, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread12<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000016, SI
+	ADDQ         $0x00000016, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ51AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ51AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ51AVXVNNI(SB), NOSPLIT, $0-48
+TEXT ·oneQ51AVXVNNI(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -23958,8 +33273,14 @@ TEXT ·oneQ51AVXVNNI(SB), NOSPLIT, $0-48
 	VMOVUPS words1<>+0(SB), Y11
 	VMOVUPS bitOfByte<>+0(SB), Y9
 	VMOVUPS bytes16<>+0(SB), Y10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -23994,8 +33315,6 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        8(SI)(DX*1), X4
 	VINSERTI128    $0x01, 8(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24016,102 +33335,278 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        8(SI)(DX*2), X4
-	VINSERTI128    $0x01, 8(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     8(SI)(DX*2), X4
+	VINSERTI128 $0x01, 8(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread8<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread10<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     8(SI)(BX*1), X4
+	VINSERTI128 $0x01, 8(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread12<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread14<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPSRLD       $0x10, Y7, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 40(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000018, SI
+	ADDQ         $0x00000018, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VPUNPCKHQDQ    Y2, Y0, Y8
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        8(SI), X4
+	VINSERTI128    $0x01, 8(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPSHUFB        spread8<>+0(SB), Y8, Y6
+	VPSHUFB        spread0<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VPSHUFB        spread10<>+0(SB), Y8, Y6
+	VPSHUFB        spread2<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y4, Y4
-	VPXOR          Y2, Y2, Y2
+	VPXOR          Y0, Y0, Y0
 	LONG           $0x5055c2c4
-	BYTE           $0xd4
+	BYTE           $0xc4
 	LONG           $0x505dc2c4
-	BYTE           $0xd5
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        8(SI)(BX*1), X4
-	VINSERTI128    $0x01, 8(R8)(BX*1), Y4, Y4
+	BYTE           $0xc5
+	VMOVDQU        8(SI)(DX*1), X4
+	VINSERTI128    $0x01, 8(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPSHUFB        spread12<>+0(SB), Y8, Y6
+	VPSHUFB        spread4<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VPSHUFB        spread14<>+0(SB), Y8, Y6
+	VPSHUFB        spread6<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y4, Y4
-	VPXOR          Y3, Y3, Y3
+	VPXOR          Y1, Y1, Y1
 	LONG           $0x5055c2c4
-	BYTE           $0xdc
+	BYTE           $0xcc
 	LONG           $0x505dc2c4
-	BYTE           $0xdd
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VSHUFPS        $0x88, Y2, Y0, Y6
-	VSHUFPS        $0xdd, Y2, Y0, Y0
-	VPADDD         Y6, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x10, Y7, Y6
-	VPSRLD         $0x10, Y6, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VPSRLD         $0x10, Y7, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   40(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VADDPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000018, SI
-	ADDQ           $0x00000018, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     8(SI)(DX*2), X4
+	VINSERTI128 $0x01, 8(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread8<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread10<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     8(SI)(BX*1), X4
+	VINSERTI128 $0x01, 8(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread12<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread14<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPSRLD       $0x10, Y7, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 40(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000018, SI
+	ADDQ         $0x00000018, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneMXFP4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneMXFP4AVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, MMX+
-TEXT ·oneMXFP4AVXVNNI(SB), NOSPLIT, $0-48
+TEXT ·oneMXFP4AVXVNNI(SB), NOSPLIT, $0-57
 	MOVQ           init+8(FP), DI
 	MOVQ           x+16(FP), R12
 	MOVQ           w+24(FP), SI
-	MOVQ           stride+32(FP), DX
-	MOVQ           blocks+40(FP), CX
+	MOVQ           stride+40(FP), DX
+	MOVQ           blocks+48(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
 	VMOVUPS        (DI), Y14
 	VMOVUPS        bytes15<>+0(SB), Y15
 	VMOVUPS        words1<>+0(SB), Y11
 	VBROADCASTI128 fp4<>+0(SB), Y9
+	MOVQ           ahead+32(FP), R11
+	IMUL3Q         $0x08, DX, DI
+	LEAQ           (R11)(DI*1), R13
+	SUBQ           $0x40, DI
+	CMPB           l1+56(FP), $0x00
+	JNE            l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -24137,8 +33632,6 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        1(SI)(DX*1), X4
 	VINSERTI128    $0x01, 1(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24151,85 +33644,227 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        1(SI)(DX*2), X4
-	VINSERTI128    $0x01, 1(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     1(SI)(DX*2), X4
+	VINSERTI128 $0x01, 1(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     1(SI)(BX*1), X4
+	VINSERTI128 $0x01, 1(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x18, Y7, Y6
+	VPSRLD       $0x18, Y6, Y6
+	VPMINUD      word2<>+0(SB), Y6, Y5
+	VMOVUPS      denormal<>+0(SB), Y4
+	VPSLLVD      Y5, Y4, Y4
+	VPMAXUD      word2<>+0(SB), Y6, Y5
+	VPSUBD       word2<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000011, SI
+	ADDQ         $0x00000011, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        1(SI), X4
+	VINSERTI128    $0x01, 1(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
 	VPSHUFB        Y5, Y9, Y5
 	VPSHUFB        Y4, Y9, Y4
-	VPXOR          Y2, Y2, Y2
+	VPXOR          Y0, Y0, Y0
 	LONG           $0x5055c2c4
-	BYTE           $0xd4
+	BYTE           $0xc4
 	LONG           $0x505dc2c4
-	BYTE           $0xd5
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        1(SI)(BX*1), X4
-	VINSERTI128    $0x01, 1(R8)(BX*1), Y4, Y4
+	BYTE           $0xc5
+	VMOVDQU        1(SI)(DX*1), X4
+	VINSERTI128    $0x01, 1(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
 	VPSHUFB        Y5, Y9, Y5
 	VPSHUFB        Y4, Y9, Y4
-	VPXOR          Y3, Y3, Y3
+	VPXOR          Y1, Y1, Y1
 	LONG           $0x5055c2c4
-	BYTE           $0xdc
+	BYTE           $0xcc
 	LONG           $0x505dc2c4
-	BYTE           $0xdd
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VSHUFPS        $0x88, Y2, Y0, Y6
-	VSHUFPS        $0xdd, Y2, Y0, Y0
-	VPADDD         Y6, Y0, Y0
-	VPBROADCASTD   36(R12), Y6
-	VPADDD         Y6, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x18, Y7, Y6
-	VPSRLD         $0x18, Y6, Y6
-	VPMINUD        word2<>+0(SB), Y6, Y5
-	VMOVUPS        denormal<>+0(SB), Y4
-	VPSLLVD        Y5, Y4, Y4
-	VPMAXUD        word2<>+0(SB), Y6, Y5
-	VPSUBD         word2<>+0(SB), Y5, Y5
-	VPSLLD         $0x17, Y5, Y5
-	VPADDD         Y4, Y5, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000011, SI
-	ADDQ           $0x00000011, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     1(SI)(DX*2), X4
+	VINSERTI128 $0x01, 1(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     1(SI)(BX*1), X4
+	VINSERTI128 $0x01, 1(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x18, Y7, Y6
+	VPSRLD       $0x18, Y6, Y6
+	VPMINUD      word2<>+0(SB), Y6, Y5
+	VMOVUPS      denormal<>+0(SB), Y4
+	VPSLLVD      Y5, Y4, Y4
+	VPMAXUD      word2<>+0(SB), Y6, Y5
+	VPSUBD       word2<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000011, SI
+	ADDQ         $0x00000011, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneIQ4NLAVXVNNI(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneIQ4NLAVXVNNI(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneIQ4NLAVXVNNI(SB), NOSPLIT, $0-48
+TEXT ·oneIQ4NLAVXVNNI(SB), NOSPLIT, $0-57
 	MOVQ           init+8(FP), DI
 	MOVQ           x+16(FP), R12
 	MOVQ           w+24(FP), SI
-	MOVQ           stride+32(FP), DX
-	MOVQ           blocks+40(FP), CX
+	MOVQ           stride+40(FP), DX
+	MOVQ           blocks+48(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
 	VMOVUPS        (DI), Y14
 	VMOVUPS        bytes15<>+0(SB), Y15
 	VMOVUPS        words1<>+0(SB), Y11
 	VBROADCASTI128 iq4<>+0(SB), Y9
+	MOVQ           ahead+32(FP), R11
+	IMUL3Q         $0x08, DX, DI
+	LEAQ           (R11)(DI*1), R13
+	SUBQ           $0x40, DI
+	CMPB           l1+56(FP), $0x00
+	JNE            l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -24255,8 +33890,6 @@ block:
 	BYTE           $0xc4
 	LONG           $0x505dc2c4
 	BYTE           $0xc5
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        2(SI)(DX*1), X4
 	VINSERTI128    $0x01, 2(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -24269,274 +33902,440 @@ block:
 	BYTE           $0xcc
 	LONG           $0x505dc2c4
 	BYTE           $0xcd
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        2(SI)(DX*2), X4
-	VINSERTI128    $0x01, 2(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     2(SI)(DX*2), X4
+	VINSERTI128 $0x01, 2(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     2(SI)(BX*1), X4
+	VINSERTI128 $0x01, 2(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VSHUFPS      $0x88, Y1, Y0, Y6
+	VSHUFPS      $0xdd, Y1, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VSHUFPS      $0x88, Y3, Y2, Y6
+	VSHUFPS      $0xdd, Y3, Y2, Y2
+	VPADDD       Y6, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        2(SI), X4
+	VINSERTI128    $0x01, 2(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
 	VPSHUFB        Y5, Y9, Y5
 	VPSHUFB        Y4, Y9, Y4
-	VPXOR          Y2, Y2, Y2
+	VPXOR          Y0, Y0, Y0
 	LONG           $0x5055c2c4
-	BYTE           $0xd4
+	BYTE           $0xc4
 	LONG           $0x505dc2c4
-	BYTE           $0xd5
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        2(SI)(BX*1), X4
-	VINSERTI128    $0x01, 2(R8)(BX*1), Y4, Y4
+	BYTE           $0xc5
+	VMOVDQU        2(SI)(DX*1), X4
+	VINSERTI128    $0x01, 2(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
 	VPSHUFB        Y5, Y9, Y5
 	VPSHUFB        Y4, Y9, Y4
-	VPXOR          Y3, Y3, Y3
+	VPXOR          Y1, Y1, Y1
 	LONG           $0x5055c2c4
-	BYTE           $0xdc
+	BYTE           $0xcc
 	LONG           $0x505dc2c4
-	BYTE           $0xdd
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VSHUFPS        $0x88, Y1, Y0, Y6
-	VSHUFPS        $0xdd, Y1, Y0, Y0
-	VPADDD         Y6, Y0, Y0
-	VSHUFPS        $0x88, Y3, Y2, Y6
-	VSHUFPS        $0xdd, Y3, Y2, Y2
-	VPADDD         Y6, Y2, Y2
-	VSHUFPS        $0x88, Y2, Y0, Y6
-	VSHUFPS        $0xdd, Y2, Y0, Y0
-	VPADDD         Y6, Y0, Y0
-	VPBROADCASTD   36(R12), Y6
-	VPADDD         Y6, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x10, Y7, Y6
-	VPSRLD         $0x10, Y6, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000012, SI
-	ADDQ           $0x00000012, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	BYTE           $0xcd
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     2(SI)(DX*2), X4
+	VINSERTI128 $0x01, 2(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPXOR       Y2, Y2, Y2
+	LONG        $0x5055c2c4
+	BYTE        $0xd4
+	LONG        $0x505dc2c4
+	BYTE        $0xd5
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     2(SI)(BX*1), X4
+	VINSERTI128 $0x01, 2(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPXOR       Y3, Y3, Y3
+	LONG        $0x5055c2c4
+	BYTE        $0xdc
+	LONG        $0x505dc2c4
+	BYTE        $0xdd
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VSHUFPS      $0x88, Y1, Y0, Y6
+	VSHUFPS      $0xdd, Y1, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VSHUFPS      $0x88, Y3, Y2, Y6
+	VSHUFPS      $0xdd, Y3, Y2, Y2
+	VPADDD       Y6, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ4KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ4KAVX2(SB), $1088-48
+TEXT ·oneQ4KAVX2(SB), $1088-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
-	VMOVDQU      (SI), X4
-	VINSERTI128  $0x01, (R8), Y4, Y4
-	VMOVDQU      (SI)(DX*1), X5
-	VINSERTI128  $0x01, (R8)(DX*1), Y5, Y5
-	VMOVDQU      (SI)(DX*2), X6
-	VINSERTI128  $0x01, (R8)(DX*2), Y6, Y6
-	VMOVDQU      (SI)(BX*1), X7
-	VINSERTI128  $0x01, (R8)(BX*1), Y7, Y7
-	VPUNPCKLDQ   Y5, Y4, Y0
-	VPUNPCKHDQ   Y5, Y4, Y1
-	VPUNPCKLDQ   Y7, Y6, Y2
-	VPUNPCKHDQ   Y7, Y6, Y3
-	VPUNPCKLQDQ  Y2, Y0, Y4
-	VPUNPCKHQDQ  Y2, Y0, Y5
-	VPUNPCKLQDQ  Y3, Y1, Y6
-	VPUNPCKHQDQ  Y3, Y1, Y7
-	VMOVDQA      Y4, Y0
-	VMOVDQA      Y5, Y1
-	VMOVDQA      Y6, Y2
-	VMOVDQA      Y7, Y3
-	VPSLLD       $0x10, Y0, Y5
-	VPSRLD       $0x10, Y5, Y5
-	VPACKUSDW    Y5, Y5, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VCVTPH2PS    X5, Y8
-	VPSRLD       $0x10, Y0, Y5
-	VPACKUSDW    Y5, Y5, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VCVTPH2PS    X5, Y9
-	VPAND        bytes63<>+0(SB), Y1, Y6
-	VPAND        Y15, Y3, Y7
-	VPSRLD       $0x02, Y1, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y7, Y5, Y7
-	VPSHUFB      byte0<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, (SP)
-	VPSHUFB      byte1<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 32(SP)
-	VPSHUFB      byte2<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 64(SP)
-	VPSHUFB      byte3<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 96(SP)
-	VPSHUFB      byte0<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 128(SP)
-	VPSHUFB      byte1<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 160(SP)
-	VPSHUFB      byte2<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 192(SP)
-	VPSHUFB      byte3<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 224(SP)
-	VPAND        bytes63<>+0(SB), Y2, Y6
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        Y15, Y3, Y7
-	VPSRLD       $0x02, Y2, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y7, Y5, Y7
-	VPSHUFB      byte0<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 256(SP)
-	VPSHUFB      byte1<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 288(SP)
-	VPSHUFB      byte2<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 320(SP)
-	VPSHUFB      byte3<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 352(SP)
-	VPSHUFB      byte0<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 384(SP)
-	VPSHUFB      byte1<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 416(SP)
-	VPSHUFB      byte2<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 448(SP)
-	VPSHUFB      byte3<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 480(SP)
-	VMOVDQU      (R12), Y12
-	VMOVDQU      44(R12), Y13
-	VMOVUPS      16(SI), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      16(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(SI)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      16(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(SI)
-	VMOVUPS      16(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(SI)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      16(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      16(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(SI)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      16(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(SI)(DX*1)
-	VMOVUPS      16(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(SI)(DX*1)
+l2:
+	VMOVDQU     (SI), X4
+	VINSERTI128 $0x01, (R8), Y4, Y4
+	VMOVDQU     (SI)(DX*1), X5
+	VINSERTI128 $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU     (SI)(DX*2), X6
+	VINSERTI128 $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU     (SI)(BX*1), X7
+	VINSERTI128 $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VPSLLD      $0x10, Y0, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y8
+	VPSRLD      $0x10, Y0, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y9
+	VPAND       bytes63<>+0(SB), Y1, Y6
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y1, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPAND       bytes63<>+0(SB), Y2, Y6
+	VPSRLD      $0x04, Y3, Y3
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y2, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), Y12
+	VMOVDQU     44(R12), Y13
+	VMOVUPS     16(SI), Y4
+	VPAND       Y15, Y4, Y5
+	VPMADDUBSW  Y12, Y5, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y1
+	VPMADDWD    Y10, Y1, Y1
+	VMOVUPS     16(SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDWD    Y10, Y2, Y2
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y3
+	VPMADDWD    Y10, Y3, Y3
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn0
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn0:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    16(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    16(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    16(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    16(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    16(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    16(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24577,84 +34376,118 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      48(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      48(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(SI)(DX*2)
-	VMOVUPS      48(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      48(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      48(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(SI)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      48(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(SI)(BX*1)
-	VMOVUPS      48(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(SI)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn4
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn4:
+	VMOVUPS    48(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
+	VMOVUPS    48(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    48(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn6
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn6:
+	VMOVUPS    48(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VMOVUPS    48(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24703,76 +34536,102 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(R8)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      80(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R8)
-	VMOVUPS      80(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R8)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      80(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      80(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(R8)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      80(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R8)(DX*1)
-	VMOVUPS      80(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R8)(DX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn9
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn9:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    80(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    80(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    80(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn11
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn11:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    80(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn12
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn12:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24813,84 +34672,118 @@ block:
 	VPAND        Y15, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      112(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      112(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R8)(DX*2)
-	VMOVUPS      112(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      112(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      112(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(R8)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      112(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R8)(BX*1)
-	VMOVUPS      112(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R8)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn13
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn13:
+	VMOVUPS    112(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn14
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn14:
+	VMOVUPS    112(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    112(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn15
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn15:
+	VMOVUPS    112(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn16
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn16:
+	VMOVUPS    112(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn17
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn17:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -24925,284 +34818,1030 @@ block:
 	ADDQ         $0x00000090, R8
 	ADDQ         $0x00000160, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU     (SI), X4
+	VINSERTI128 $0x01, (R8), Y4, Y4
+	VMOVDQU     (SI)(DX*1), X5
+	VINSERTI128 $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU     (SI)(DX*2), X6
+	VINSERTI128 $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU     (SI)(BX*1), X7
+	VINSERTI128 $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VPSLLD      $0x10, Y0, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y8
+	VPSRLD      $0x10, Y0, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y9
+	VPAND       bytes63<>+0(SB), Y1, Y6
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y1, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPAND       bytes63<>+0(SB), Y2, Y6
+	VPSRLD      $0x04, Y3, Y3
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y2, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), Y12
+	VMOVDQU     44(R12), Y13
+	VMOVUPS     16(SI), Y4
+	VPAND       Y15, Y4, Y5
+	VPMADDUBSW  Y12, Y5, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y1
+	VPMADDWD    Y10, Y1, Y1
+	VMOVUPS     16(SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDWD    Y10, Y2, Y2
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y3
+	VPMADDWD    Y10, Y3, Y3
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn18
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn18:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    16(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    16(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn19
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn19:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    16(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    16(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn20
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn20:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    16(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    16(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn21
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn21:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 40(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 76(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 84(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      88(R12), Y12
+	VMOVDQU      132(R12), Y13
+	VMOVUPS      48(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn22
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn22:
+	VMOVUPS    48(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn23
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn23:
+	VMOVUPS    48(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    48(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn24
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn24:
+	VMOVUPS    48(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
+	VMOVUPS    48(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn26
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn26:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 120(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 164(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 172(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      176(R12), Y12
+	VMOVDQU      220(R12), Y13
+	VMOVUPS      80(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      80(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn27
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn27:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    80(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn28
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn28:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    80(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    80(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn29
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn29:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    80(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn30
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn30:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 208(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 216(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 252(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 260(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      264(R12), Y12
+	VMOVDQU      308(R12), Y13
+	VMOVUPS      112(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn31
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn31:
+	VMOVUPS    112(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
+	VMOVUPS    112(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    112(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn33
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn33:
+	VMOVUPS    112(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn34
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn34:
+	VMOVUPS    112(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn35
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn35:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 304(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 340(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 348(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x00000090, SI
+	ADDQ         $0x00000090, R8
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ5KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ5KAVX2(SB), $1088-48
+TEXT ·oneQ5KAVX2(SB), $1088-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y10
 	VMOVUPS bytes16<>+0(SB), Y11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
-	VMOVDQU      (SI), X4
-	VINSERTI128  $0x01, (R8), Y4, Y4
-	VMOVDQU      (SI)(DX*1), X5
-	VINSERTI128  $0x01, (R8)(DX*1), Y5, Y5
-	VMOVDQU      (SI)(DX*2), X6
-	VINSERTI128  $0x01, (R8)(DX*2), Y6, Y6
-	VMOVDQU      (SI)(BX*1), X7
-	VINSERTI128  $0x01, (R8)(BX*1), Y7, Y7
-	VPUNPCKLDQ   Y5, Y4, Y0
-	VPUNPCKHDQ   Y5, Y4, Y1
-	VPUNPCKLDQ   Y7, Y6, Y2
-	VPUNPCKHDQ   Y7, Y6, Y3
-	VPUNPCKLQDQ  Y2, Y0, Y4
-	VPUNPCKHQDQ  Y2, Y0, Y5
-	VPUNPCKLQDQ  Y3, Y1, Y6
-	VPUNPCKHQDQ  Y3, Y1, Y7
-	VMOVDQA      Y4, Y0
-	VMOVDQA      Y5, Y1
-	VMOVDQA      Y6, Y2
-	VMOVDQA      Y7, Y3
-	VPSLLD       $0x10, Y0, Y5
-	VPSRLD       $0x10, Y5, Y5
-	VPACKUSDW    Y5, Y5, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VCVTPH2PS    X5, Y8
-	VPSRLD       $0x10, Y0, Y5
-	VPACKUSDW    Y5, Y5, Y5
-	VPERMQ       $0x08, Y5, Y5
-	VCVTPH2PS    X5, Y9
-	VPAND        bytes63<>+0(SB), Y1, Y6
-	VPAND        Y15, Y3, Y7
-	VPSRLD       $0x02, Y1, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y7, Y5, Y7
-	VPSHUFB      byte0<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, (SP)
-	VPSHUFB      byte1<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 32(SP)
-	VPSHUFB      byte2<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 64(SP)
-	VPSHUFB      byte3<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 96(SP)
-	VPSHUFB      byte0<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 128(SP)
-	VPSHUFB      byte1<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 160(SP)
-	VPSHUFB      byte2<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 192(SP)
-	VPSHUFB      byte3<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y8, Y5, Y5
-	VMOVUPS      Y5, 224(SP)
-	VPAND        bytes63<>+0(SB), Y2, Y6
-	VPSRLD       $0x04, Y3, Y3
-	VPAND        Y15, Y3, Y7
-	VPSRLD       $0x02, Y2, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y7, Y5, Y7
-	VPSHUFB      byte0<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 256(SP)
-	VPSHUFB      byte1<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 288(SP)
-	VPSHUFB      byte2<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 320(SP)
-	VPSHUFB      byte3<>+0(SB), Y6, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 352(SP)
-	VPSHUFB      byte0<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 384(SP)
-	VPSHUFB      byte1<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 416(SP)
-	VPSHUFB      byte2<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 448(SP)
-	VPSHUFB      byte3<>+0(SB), Y7, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y9, Y5, Y5
-	VMOVUPS      Y5, 480(SP)
-	VMOVDQU      (R12), Y12
-	VMOVDQU      44(R12), Y13
-	VMOVUPS      48(SI), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      48(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*1), Y3
-	VPSLLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(SI)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      48(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*2), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(SI)
-	VMOVUPS      48(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(BX*1), Y3
-	VPSLLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(SI)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      48(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      48(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*1), Y3
-	VPSLLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(SI)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      48(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*2), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(SI)(DX*1)
-	VMOVUPS      48(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(BX*1), Y3
-	VPSLLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(SI)(DX*1)
+l2:
+	VMOVDQU     (SI), X4
+	VINSERTI128 $0x01, (R8), Y4, Y4
+	VMOVDQU     (SI)(DX*1), X5
+	VINSERTI128 $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU     (SI)(DX*2), X6
+	VINSERTI128 $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU     (SI)(BX*1), X7
+	VINSERTI128 $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VPSLLD      $0x10, Y0, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y8
+	VPSRLD      $0x10, Y0, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y9
+	VPAND       bytes63<>+0(SB), Y1, Y6
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y1, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPAND       bytes63<>+0(SB), Y2, Y6
+	VPSRLD      $0x04, Y3, Y3
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y2, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), Y12
+	VMOVDQU     44(R12), Y13
+	VMOVUPS     48(SI), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     16(SI), Y0
+	VPSLLW      $0x04, Y0, Y0
+	VPAND       Y11, Y0, Y0
+	VPOR        Y0, Y5, Y5
+	VPMADDUBSW  Y12, Y5, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     16(SI), Y1
+	VPSLLW      $0x03, Y1, Y1
+	VPAND       Y11, Y1, Y1
+	VPOR        Y1, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y1
+	VPMADDWD    Y10, Y1, Y1
+	VMOVUPS     48(SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     16(SI)(DX*1), Y2
+	VPSLLW      $0x04, Y2, Y2
+	VPAND       Y11, Y2, Y2
+	VPOR        Y2, Y5, Y5
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDWD    Y10, Y2, Y2
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     16(SI)(DX*1), Y3
+	VPSLLW      $0x03, Y3, Y3
+	VPAND       Y11, Y3, Y3
+	VPOR        Y3, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y3
+	VPMADDWD    Y10, Y3, Y3
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn0
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn0:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VMOVUPS    48(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    48(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VMOVUPS    48(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    48(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25251,140 +35890,182 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      80(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*1), Y3
-	VPSLLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      80(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*2), Y1
-	VPSLLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(SI)(DX*2)
-	VMOVUPS      80(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(BX*1), Y3
-	VPSLLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      80(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8), Y1
-	VPSLLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      80(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*1), Y3
-	VPSLLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(SI)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      80(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*2), Y1
-	VPSLLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(SI)(BX*1)
-	VMOVUPS      80(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(BX*1), Y3
-	VPSLLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(SI)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn5
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn5:
+	VMOVUPS    80(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn6
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn6:
+	VMOVUPS    80(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    80(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    80(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VMOVUPS    80(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25447,118 +36128,152 @@ block:
 	VPOR         Y3, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y3
 	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(R8)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      112(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*2), Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*2), Y1
-	VPSRLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R8)
-	VMOVUPS      112(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(BX*1), Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(BX*1), Y3
-	VPSRLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R8)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      112(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8), Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8), Y1
-	VPSRLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      112(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*1), Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*1), Y3
-	VPSRLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(R8)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      112(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*2), Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*2), Y1
-	VPSRLW       $0x01, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R8)(DX*1)
-	VMOVUPS      112(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(BX*1), Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(BX*1), Y3
-	VPSRLW       $0x01, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R8)(DX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn11
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn11:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn12
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn12:
+	VMOVUPS    112(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    112(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn13
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn13:
+	VMOVUPS    112(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn14
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn14:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    112(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn15
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn15:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25607,140 +36322,182 @@ block:
 	VPOR         Y1, Y4, Y4
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      144(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*1), Y2
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*1), Y3
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      144(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(DX*2), Y0
-	VPSRLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(DX*2), Y1
-	VPSRLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R8)(DX*2)
-	VMOVUPS      144(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(SI)(BX*1), Y2
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(SI)(BX*1), Y3
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      144(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8), Y0
-	VPSRLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8), Y1
-	VPSRLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VMOVUPS      144(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*1), Y2
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*1), Y3
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1024(R8)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      144(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(DX*2), Y0
-	VPSRLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(DX*2), Y1
-	VPSRLW       $0x03, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	PREFETCHT1   1088(R8)(BX*1)
-	VMOVUPS      144(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      16(R8)(BX*1), Y2
-	VPSRLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      16(R8)(BX*1), Y3
-	VPSRLW       $0x03, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	PREFETCHT1   1152(R8)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn16
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn16:
+	VMOVUPS    144(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    144(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn17
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn17:
+	VMOVUPS    144(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn18
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn18:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    144(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    144(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn19
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn19:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    144(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn20
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn20:
+	VMOVUPS    144(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn21
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn21:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -25775,298 +36532,1330 @@ block:
 	ADDQ         $0x000000b0, R8
 	ADDQ         $0x00000160, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU     (SI), X4
+	VINSERTI128 $0x01, (R8), Y4, Y4
+	VMOVDQU     (SI)(DX*1), X5
+	VINSERTI128 $0x01, (R8)(DX*1), Y5, Y5
+	VMOVDQU     (SI)(DX*2), X6
+	VINSERTI128 $0x01, (R8)(DX*2), Y6, Y6
+	VMOVDQU     (SI)(BX*1), X7
+	VINSERTI128 $0x01, (R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VPSLLD      $0x10, Y0, Y5
+	VPSRLD      $0x10, Y5, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y8
+	VPSRLD      $0x10, Y0, Y5
+	VPACKUSDW   Y5, Y5, Y5
+	VPERMQ      $0x08, Y5, Y5
+	VCVTPH2PS   X5, Y9
+	VPAND       bytes63<>+0(SB), Y1, Y6
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y1, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y8, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPAND       bytes63<>+0(SB), Y2, Y6
+	VPSRLD      $0x04, Y3, Y3
+	VPAND       Y15, Y3, Y7
+	VPSRLD      $0x02, Y2, Y5
+	VPAND       bytes48<>+0(SB), Y5, Y5
+	VPOR        Y7, Y5, Y7
+	VPSHUFB     byte0<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     byte1<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     byte2<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     byte3<>+0(SB), Y6, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     byte0<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     byte1<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     byte2<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     byte3<>+0(SB), Y7, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y9, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), Y12
+	VMOVDQU     44(R12), Y13
+	VMOVUPS     48(SI), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     16(SI), Y0
+	VPSLLW      $0x04, Y0, Y0
+	VPAND       Y11, Y0, Y0
+	VPOR        Y0, Y5, Y5
+	VPMADDUBSW  Y12, Y5, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     16(SI), Y1
+	VPSLLW      $0x03, Y1, Y1
+	VPAND       Y11, Y1, Y1
+	VPOR        Y1, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y1
+	VPMADDWD    Y10, Y1, Y1
+	VMOVUPS     48(SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     16(SI)(DX*1), Y2
+	VPSLLW      $0x04, Y2, Y2
+	VPAND       Y11, Y2, Y2
+	VPOR        Y2, Y5, Y5
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDWD    Y10, Y2, Y2
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     16(SI)(DX*1), Y3
+	VPSLLW      $0x03, Y3, Y3
+	VPAND       Y11, Y3, Y3
+	VPOR        Y3, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y3
+	VPMADDWD    Y10, Y3, Y3
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn22
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn22:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn23
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn23:
+	VMOVUPS    48(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    48(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn24
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn24:
+	VMOVUPS    48(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    48(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSLLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    48(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSLLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn26
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn26:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 32(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 40(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 76(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 84(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      88(R12), Y12
+	VMOVDQU      132(R12), Y13
+	VMOVUPS      80(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSLLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn27
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn27:
+	VMOVUPS    80(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn28
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn28:
+	VMOVUPS    80(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn29
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn29:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    80(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    80(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn30
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn30:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    80(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSLLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn31
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn31:
+	VMOVUPS    80(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSLLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 120(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 164(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 172(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      176(R12), Y12
+	VMOVDQU      220(R12), Y13
+	VMOVUPS      112(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSRLW       $0x01, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VMOVUPS      112(SI)(DX*1), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI)(DX*1), Y2
+	VPAND        Y11, Y2, Y2
+	VPOR         Y2, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI)(DX*1), Y3
+	VPSRLW       $0x01, Y3, Y3
+	VPAND        Y11, Y3, Y3
+	VPOR         Y3, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y3
+	VPMADDWD     Y10, Y3, Y3
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn33
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn33:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn34
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn34:
+	VMOVUPS    112(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    112(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn35
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn35:
+	VMOVUPS    112(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn36
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn36:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    112(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSRLW     $0x01, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    112(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSRLW     $0x01, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn37
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn37:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 208(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 216(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 252(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 260(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      264(R12), Y12
+	VMOVDQU      308(R12), Y13
+	VMOVUPS      144(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      16(SI), Y0
+	VPSRLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      16(SI), Y1
+	VPSRLW       $0x03, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn38
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn38:
+	VMOVUPS    144(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    144(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(DX*2), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(DX*2), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn39
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn39:
+	VMOVUPS    144(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(SI)(BX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(SI)(BX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn40
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn40:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    144(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VMOVUPS    144(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn41
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn41:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    144(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(DX*2), Y0
+	VPSRLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(DX*2), Y1
+	VPSRLW     $0x03, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn42
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn42:
+	VMOVUPS    144(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    16(R8)(BX*1), Y2
+	VPSRLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    16(R8)(BX*1), Y3
+	VPSRLW     $0x03, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn43
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn43:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y4
+	VPERM2I128   $0x31, Y0, Y8, Y5
+	VPADDD       Y4, Y5, Y2
+	VPERM2I128   $0x20, Y1, Y9, Y4
+	VPERM2I128   $0x31, Y1, Y9, Y5
+	VPADDD       Y4, Y5, Y6
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VBROADCASTSS 304(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VSUBPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 340(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VBROADCASTSS 348(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VSUBPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x000000b0, SI
+	ADDQ         $0x000000b0, R8
+	ADDQ         $0x00000160, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ6KAVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ6KAVX2(SB), $1088-48
+TEXT ·oneQ6KAVX2(SB), $1088-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y10
 	VMOVUPS bytes48<>+0(SB), Y11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
-	VMOVDQU      192(SI), X4
-	VINSERTI128  $0x01, 192(R8), Y4, Y4
-	VMOVDQU      192(SI)(DX*1), X5
-	VINSERTI128  $0x01, 192(R8)(DX*1), Y5, Y5
-	VMOVDQU      192(SI)(DX*2), X6
-	VINSERTI128  $0x01, 192(R8)(DX*2), Y6, Y6
-	VMOVDQU      192(SI)(BX*1), X7
-	VINSERTI128  $0x01, 192(R8)(BX*1), Y7, Y7
-	VPUNPCKLDQ   Y5, Y4, Y0
-	VPUNPCKHDQ   Y5, Y4, Y1
-	VPUNPCKLDQ   Y7, Y6, Y2
-	VPUNPCKHDQ   Y7, Y6, Y3
-	VPUNPCKLQDQ  Y2, Y0, Y4
-	VPUNPCKHQDQ  Y2, Y0, Y5
-	VPUNPCKLQDQ  Y3, Y1, Y6
-	VPUNPCKHQDQ  Y3, Y1, Y7
-	VMOVDQA      Y4, Y0
-	VMOVDQA      Y5, Y1
-	VMOVDQA      Y6, Y2
-	VMOVDQA      Y7, Y3
-	VMOVDQU      208(SI), X6
-	VPBLENDW     $0x02, 206(SI)(DX*1), X6, X6
-	VPBLENDW     $0x04, 204(SI)(DX*2), X6, X6
-	VPBLENDW     $0x08, 202(SI)(BX*1), X6, X6
-	VPBLENDW     $0x10, 200(R8), X6, X6
-	VPBLENDW     $0x20, 198(R8)(DX*1), X6, X6
-	VPBLENDW     $0x40, 196(R8)(DX*2), X6, X6
-	VPBLENDW     $0x80, 194(R8)(BX*1), X6, X6
-	VCVTPH2PS    X6, Y6
-	VMULPS       lower24<>+0(SB), Y6, Y6
-	VPSHUFB      top0<>+0(SB), Y0, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, (SP)
-	VPSHUFB      top1<>+0(SB), Y0, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 32(SP)
-	VPSHUFB      top2<>+0(SB), Y0, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 64(SP)
-	VPSHUFB      top3<>+0(SB), Y0, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 96(SP)
-	VPSHUFB      top0<>+0(SB), Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 128(SP)
-	VPSHUFB      top1<>+0(SB), Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 160(SP)
-	VPSHUFB      top2<>+0(SB), Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 192(SP)
-	VPSHUFB      top3<>+0(SB), Y1, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 224(SP)
-	VPSHUFB      top0<>+0(SB), Y2, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 256(SP)
-	VPSHUFB      top1<>+0(SB), Y2, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 288(SP)
-	VPSHUFB      top2<>+0(SB), Y2, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 320(SP)
-	VPSHUFB      top3<>+0(SB), Y2, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 352(SP)
-	VPSHUFB      top0<>+0(SB), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 384(SP)
-	VPSHUFB      top1<>+0(SB), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 416(SP)
-	VPSHUFB      top2<>+0(SB), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 448(SP)
-	VPSHUFB      top3<>+0(SB), Y3, Y5
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
-	VMOVUPS      Y5, 480(SP)
-	VMOVDQU      (R12), X12
-	VINSERTI128  $0x01, 28(R12), Y12, Y12
-	VPXOR        Y5, Y5, Y5
-	VMOVUPS      bytes32<>+0(SB), Y4
-	VPMADDUBSW   Y12, Y4, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSUBD       Y0, Y5, Y0
-	VMOVUPS      Y0, 1024(SP)
-	VMOVDQU      112(R12), X13
-	VINSERTI128  $0x01, 140(R12), Y13, Y13
-	VPXOR        Y5, Y5, Y5
-	VMOVUPS      bytes32<>+0(SB), Y4
-	VPMADDUBSW   Y13, Y4, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPSUBD       Y0, Y5, Y0
-	VMOVUPS      Y0, 1056(SP)
-	VMOVUPS      (SI), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(SI)
-	VMOVUPS      (SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(DX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(SI)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      (SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(DX*2), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(SI)
-	VMOVUPS      (SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(BX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(SI)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      (R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(SI)(DX*1)
-	VMOVUPS      (R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(DX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(SI)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      (R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(DX*2), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(SI)(DX*1)
-	VMOVUPS      (R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(BX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(SI)(DX*1)
+l2:
+	VMOVDQU     192(SI), X4
+	VINSERTI128 $0x01, 192(R8), Y4, Y4
+	VMOVDQU     192(SI)(DX*1), X5
+	VINSERTI128 $0x01, 192(R8)(DX*1), Y5, Y5
+	VMOVDQU     192(SI)(DX*2), X6
+	VINSERTI128 $0x01, 192(R8)(DX*2), Y6, Y6
+	VMOVDQU     192(SI)(BX*1), X7
+	VINSERTI128 $0x01, 192(R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VMOVDQU     208(SI), X6
+	VPBLENDW    $0x02, 206(SI)(DX*1), X6, X6
+	VPBLENDW    $0x04, 204(SI)(DX*2), X6, X6
+	VPBLENDW    $0x08, 202(SI)(BX*1), X6, X6
+	VPBLENDW    $0x10, 200(R8), X6, X6
+	VPBLENDW    $0x20, 198(R8)(DX*1), X6, X6
+	VPBLENDW    $0x40, 196(R8)(DX*2), X6, X6
+	VPBLENDW    $0x80, 194(R8)(BX*1), X6, X6
+	VCVTPH2PS   X6, Y6
+	VMULPS      lower24<>+0(SB), Y6, Y6
+	VPSHUFB     top0<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     top1<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     top2<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     top3<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     top0<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     top1<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     top2<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     top3<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPSHUFB     top0<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     top1<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     top2<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     top3<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     top0<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     top1<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     top2<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     top3<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), X12
+	VINSERTI128 $0x01, 28(R12), Y12, Y12
+	VPXOR       Y5, Y5, Y5
+	VMOVUPS     bytes32<>+0(SB), Y4
+	VPMADDUBSW  Y12, Y4, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPSUBD      Y0, Y5, Y0
+	VMOVUPS     Y0, 1024(SP)
+	VMOVDQU     112(R12), X13
+	VINSERTI128 $0x01, 140(R12), Y13, Y13
+	VPXOR       Y5, Y5, Y5
+	VMOVUPS     bytes32<>+0(SB), Y4
+	VPMADDUBSW  Y13, Y4, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPSUBD      Y0, Y5, Y0
+	VMOVUPS     Y0, 1056(SP)
+	VMOVUPS     (SI), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     128(SI), Y0
+	VPSLLW      $0x04, Y0, Y0
+	VPAND       Y11, Y0, Y0
+	VPOR        Y0, Y5, Y5
+	VPMADDUBSW  Y12, Y5, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPADDD      1024(SP), Y0, Y0
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     128(SI), Y1
+	VPAND       Y11, Y1, Y1
+	VPOR        Y1, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y1
+	VPMADDWD    Y10, Y1, Y1
+	VPADDD      1056(SP), Y1, Y1
+	VMOVUPS     (SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     128(SI)(DX*1), Y2
+	VPSLLW      $0x04, Y2, Y2
+	VPAND       Y11, Y2, Y2
+	VPOR        Y2, Y5, Y5
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDWD    Y10, Y2, Y2
+	VPADDD      1024(SP), Y2, Y2
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     128(SI)(DX*1), Y3
+	VPAND       Y11, Y3, Y3
+	VPOR        Y3, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y3
+	VPMADDWD    Y10, Y3, Y3
+	VPADDD      1056(SP), Y3, Y3
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn0
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn0:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    (SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VMOVUPS    (SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    (R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
+	VMOVUPS    (R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    (R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	VMOVUPS    (R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26125,156 +37914,204 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(SI)(DX*2)
-	VMOVUPS      32(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(DX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      32(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(DX*2), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(SI)(DX*2)
-	VMOVUPS      32(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(SI)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(SI)(BX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(SI)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      32(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(SI)(BX*1)
-	VMOVUPS      32(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(DX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(SI)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      32(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(DX*2), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(SI)(BX*1)
-	VMOVUPS      32(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      128(R8)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      128(R8)(BX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(SI)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn6
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn6:
+	VMOVUPS    32(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    32(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VMOVUPS    32(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    32(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	VMOVUPS    32(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn10
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn10:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    32(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn11
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn11:
+	VMOVUPS    32(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn12
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn12:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26356,149 +38193,197 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(R8)
-	VMOVUPS      64(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(DX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(R8)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      64(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(DX*2), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(R8)
-	VMOVUPS      64(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(BX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(R8)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      64(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(R8)(DX*1)
-	VMOVUPS      64(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(DX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(DX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(R8)(DX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      64(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(DX*2), Y0
-	VPSLLW       $0x04, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(DX*2), Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(R8)(DX*1)
-	VMOVUPS      64(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(BX*1), Y2
-	VPSLLW       $0x04, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(BX*1), Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(R8)(DX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn13
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn13:
+	VMOVUPS    64(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn14
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn14:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    64(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn15
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn15:
+	VMOVUPS    64(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    64(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn16
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn16:
+	VMOVUPS    64(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn17
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn17:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    64(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn18
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn18:
+	VMOVUPS    64(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn19
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn19:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26557,156 +38442,204 @@ block:
 	VPMADDUBSW   Y13, Y4, Y1
 	VPMADDWD     Y10, Y1, Y1
 	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(R8)(DX*2)
-	VMOVUPS      96(SI)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(DX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      96(SI)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(DX*2), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(R8)(DX*2)
-	VMOVUPS      96(SI)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(SI)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(SI)(BX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(R8)(DX*2)
-	VPACKSSDW    Y2, Y0, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPACKSSDW    Y3, Y1, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPACKSSDW    Y2, Y6, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPACKSSDW    Y3, Y7, Y9
-	VPMADDWD     Y10, Y9, Y9
-	VMOVUPS      96(R8), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1024(R8)(BX*1)
-	VMOVUPS      96(R8)(DX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(DX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(DX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1088(R8)(BX*1)
-	VPACKSSDW    Y2, Y0, Y6
-	VPMADDWD     Y10, Y6, Y6
-	VPACKSSDW    Y3, Y1, Y7
-	VPMADDWD     Y10, Y7, Y7
-	VMOVUPS      96(R8)(DX*2), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(DX*2), Y0
-	VPSLLW       $0x02, Y0, Y0
-	VPAND        Y11, Y0, Y0
-	VPOR         Y0, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y0
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       1024(SP), Y0, Y0
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(DX*2), Y1
-	VPSRLW       $0x02, Y1, Y1
-	VPAND        Y11, Y1, Y1
-	VPOR         Y1, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y1
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       1056(SP), Y1, Y1
-	PREFETCHT1   1152(R8)(BX*1)
-	VMOVUPS      96(R8)(BX*1), Y4
-	VPAND        Y15, Y4, Y5
-	VMOVDQU      160(R8)(BX*1), Y2
-	VPSLLW       $0x02, Y2, Y2
-	VPAND        Y11, Y2, Y2
-	VPOR         Y2, Y5, Y5
-	VPMADDUBSW   Y12, Y5, Y2
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       1024(SP), Y2, Y2
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        Y15, Y4, Y4
-	VMOVDQU      160(R8)(BX*1), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        Y11, Y3, Y3
-	VPOR         Y3, Y4, Y4
-	VPMADDUBSW   Y13, Y4, Y3
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       1056(SP), Y3, Y3
-	PREFETCHT1   1216(R8)(BX*1)
+	PREFETCHT1   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn20
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn20:
+	VMOVUPS    96(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    96(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn21
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn21:
+	VMOVUPS    96(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn22
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn22:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    96(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn23
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn23:
+	VMOVUPS    96(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn24
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn24:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    96(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn25
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn25:
+	VMOVUPS    96(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn26
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn26:
 	VPACKSSDW    Y2, Y0, Y2
 	VPMADDWD     Y10, Y2, Y2
 	VPACKSSDW    Y3, Y1, Y3
@@ -26759,27 +38692,1185 @@ block:
 	ADDQ         $0x000000d2, R8
 	ADDQ         $0x000001c0, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU     192(SI), X4
+	VINSERTI128 $0x01, 192(R8), Y4, Y4
+	VMOVDQU     192(SI)(DX*1), X5
+	VINSERTI128 $0x01, 192(R8)(DX*1), Y5, Y5
+	VMOVDQU     192(SI)(DX*2), X6
+	VINSERTI128 $0x01, 192(R8)(DX*2), Y6, Y6
+	VMOVDQU     192(SI)(BX*1), X7
+	VINSERTI128 $0x01, 192(R8)(BX*1), Y7, Y7
+	VPUNPCKLDQ  Y5, Y4, Y0
+	VPUNPCKHDQ  Y5, Y4, Y1
+	VPUNPCKLDQ  Y7, Y6, Y2
+	VPUNPCKHDQ  Y7, Y6, Y3
+	VPUNPCKLQDQ Y2, Y0, Y4
+	VPUNPCKHQDQ Y2, Y0, Y5
+	VPUNPCKLQDQ Y3, Y1, Y6
+	VPUNPCKHQDQ Y3, Y1, Y7
+	VMOVDQA     Y4, Y0
+	VMOVDQA     Y5, Y1
+	VMOVDQA     Y6, Y2
+	VMOVDQA     Y7, Y3
+	VMOVDQU     208(SI), X6
+	VPBLENDW    $0x02, 206(SI)(DX*1), X6, X6
+	VPBLENDW    $0x04, 204(SI)(DX*2), X6, X6
+	VPBLENDW    $0x08, 202(SI)(BX*1), X6, X6
+	VPBLENDW    $0x10, 200(R8), X6, X6
+	VPBLENDW    $0x20, 198(R8)(DX*1), X6, X6
+	VPBLENDW    $0x40, 196(R8)(DX*2), X6, X6
+	VPBLENDW    $0x80, 194(R8)(BX*1), X6, X6
+	VCVTPH2PS   X6, Y6
+	VMULPS      lower24<>+0(SB), Y6, Y6
+	VPSHUFB     top0<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, (SP)
+	VPSHUFB     top1<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 32(SP)
+	VPSHUFB     top2<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 64(SP)
+	VPSHUFB     top3<>+0(SB), Y0, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 96(SP)
+	VPSHUFB     top0<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 128(SP)
+	VPSHUFB     top1<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 160(SP)
+	VPSHUFB     top2<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 192(SP)
+	VPSHUFB     top3<>+0(SB), Y1, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 224(SP)
+	VPSHUFB     top0<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 256(SP)
+	VPSHUFB     top1<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 288(SP)
+	VPSHUFB     top2<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 320(SP)
+	VPSHUFB     top3<>+0(SB), Y2, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 352(SP)
+	VPSHUFB     top0<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 384(SP)
+	VPSHUFB     top1<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 416(SP)
+	VPSHUFB     top2<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 448(SP)
+	VPSHUFB     top3<>+0(SB), Y3, Y5
+	VCVTDQ2PS   Y5, Y5
+	VMULPS      Y6, Y5, Y5
+	VMOVUPS     Y5, 480(SP)
+	VMOVDQU     (R12), X12
+	VINSERTI128 $0x01, 28(R12), Y12, Y12
+	VPXOR       Y5, Y5, Y5
+	VMOVUPS     bytes32<>+0(SB), Y4
+	VPMADDUBSW  Y12, Y4, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPSUBD      Y0, Y5, Y0
+	VMOVUPS     Y0, 1024(SP)
+	VMOVDQU     112(R12), X13
+	VINSERTI128 $0x01, 140(R12), Y13, Y13
+	VPXOR       Y5, Y5, Y5
+	VMOVUPS     bytes32<>+0(SB), Y4
+	VPMADDUBSW  Y13, Y4, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPSUBD      Y0, Y5, Y0
+	VMOVUPS     Y0, 1056(SP)
+	VMOVUPS     (SI), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     128(SI), Y0
+	VPSLLW      $0x04, Y0, Y0
+	VPAND       Y11, Y0, Y0
+	VPOR        Y0, Y5, Y5
+	VPMADDUBSW  Y12, Y5, Y0
+	VPMADDWD    Y10, Y0, Y0
+	VPADDD      1024(SP), Y0, Y0
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     128(SI), Y1
+	VPAND       Y11, Y1, Y1
+	VPOR        Y1, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y1
+	VPMADDWD    Y10, Y1, Y1
+	VPADDD      1056(SP), Y1, Y1
+	VMOVUPS     (SI)(DX*1), Y4
+	VPAND       Y15, Y4, Y5
+	VMOVDQU     128(SI)(DX*1), Y2
+	VPSLLW      $0x04, Y2, Y2
+	VPAND       Y11, Y2, Y2
+	VPOR        Y2, Y5, Y5
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDWD    Y10, Y2, Y2
+	VPADDD      1024(SP), Y2, Y2
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VMOVDQU     128(SI)(DX*1), Y3
+	VPAND       Y11, Y3, Y3
+	VPOR        Y3, Y4, Y4
+	VPMADDUBSW  Y13, Y4, Y3
+	VPMADDWD    Y10, Y3, Y3
+	VPADDD      1056(SP), Y3, Y3
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn27
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn27:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    (SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn28
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn28:
+	VMOVUPS    (SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn29
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn29:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    (R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn30
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn30:
+	VMOVUPS    (R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn31
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn31:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    (R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	VMOVUPS    (R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn32
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn32:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 16(R12), Y5
+	VMULPS       (SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 44(R12), Y5
+	VMULPS       32(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 640(SP)
+	VMOVUPS      Y7, 672(SP)
+	VMOVDQU      56(R12), X12
+	VINSERTI128  $0x01, 84(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y12, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      168(R12), X13
+	VINSERTI128  $0x01, 196(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y13, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      32(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      128(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      128(SI), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn33
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn33:
+	VMOVUPS    32(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn34
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn34:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    32(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn35
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn35:
+	VMOVUPS    32(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(SI)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn36
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn36:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    32(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	VMOVUPS    32(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn37
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn37:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    32(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn38
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn38:
+	VMOVUPS    32(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    128(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    128(R8)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn39
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn39:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 72(R12), Y5
+	VMULPS       64(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 100(R12), Y5
+	VMULPS       96(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 704(SP)
+	VMOVUPS      Y7, 736(SP)
+	VMOVUPS      640(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 128(R12), Y5
+	VMULPS       128(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      672(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 156(R12), Y5
+	VMULPS       160(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      704(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 184(R12), Y5
+	VMULPS       192(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      736(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 212(R12), Y5
+	VMULPS       224(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVDQU      224(R12), X12
+	VINSERTI128  $0x01, 252(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y12, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      336(R12), X13
+	VINSERTI128  $0x01, 364(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y13, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      64(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI), Y0
+	VPSLLW       $0x04, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI), Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn40
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn40:
+	VMOVUPS    64(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn41
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn41:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    64(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn42
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn42:
+	VMOVUPS    64(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    64(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn43
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn43:
+	VMOVUPS    64(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn44
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn44:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    64(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*2), Y0
+	VPSLLW     $0x04, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*2), Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn45
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn45:
+	VMOVUPS    64(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(BX*1), Y2
+	VPSLLW     $0x04, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(BX*1), Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn46
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn46:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 240(R12), Y5
+	VMULPS       256(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 268(R12), Y5
+	VMULPS       288(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 896(SP)
+	VMOVUPS      Y7, 928(SP)
+	VMOVDQU      280(R12), X12
+	VINSERTI128  $0x01, 308(R12), Y12, Y12
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y12, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1024(SP)
+	VMOVDQU      392(R12), X13
+	VINSERTI128  $0x01, 420(R12), Y13, Y13
+	VPXOR        Y5, Y5, Y5
+	VMOVUPS      bytes32<>+0(SB), Y4
+	VPMADDUBSW   Y13, Y4, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VMOVUPS      Y0, 1056(SP)
+	VMOVUPS      96(SI), Y4
+	VPAND        Y15, Y4, Y5
+	VMOVDQU      160(SI), Y0
+	VPSLLW       $0x02, Y0, Y0
+	VPAND        Y11, Y0, Y0
+	VPOR         Y0, Y5, Y5
+	VPMADDUBSW   Y12, Y5, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPADDD       1024(SP), Y0, Y0
+	VPSRLW       $0x04, Y4, Y4
+	VPAND        Y15, Y4, Y4
+	VMOVDQU      160(SI), Y1
+	VPSRLW       $0x02, Y1, Y1
+	VPAND        Y11, Y1, Y1
+	VPOR         Y1, Y4, Y4
+	VPMADDUBSW   Y13, Y4, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPADDD       1056(SP), Y1, Y1
+	PREFETCHT0   (R11)
+	ADDQ         DX, R11
+	CMPQ         R11, R13
+	JCS          turn47
+	SUBQ         DI, R11
+	ADDQ         $0x40, R13
+
+turn47:
+	VMOVUPS    96(SI)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    96(SI)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn48
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn48:
+	VMOVUPS    96(SI)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(SI)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(SI)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn49
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn49:
+	VPACKSSDW  Y2, Y0, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPACKSSDW  Y3, Y1, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPACKSSDW  Y2, Y6, Y8
+	VPMADDWD   Y10, Y8, Y8
+	VPACKSSDW  Y3, Y7, Y9
+	VPMADDWD   Y10, Y9, Y9
+	VMOVUPS    96(R8), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn50
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn50:
+	VMOVUPS    96(R8)(DX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn51
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn51:
+	VPACKSSDW  Y2, Y0, Y6
+	VPMADDWD   Y10, Y6, Y6
+	VPACKSSDW  Y3, Y1, Y7
+	VPMADDWD   Y10, Y7, Y7
+	VMOVUPS    96(R8)(DX*2), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(DX*2), Y0
+	VPSLLW     $0x02, Y0, Y0
+	VPAND      Y11, Y0, Y0
+	VPOR       Y0, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y0
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     1024(SP), Y0, Y0
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(DX*2), Y1
+	VPSRLW     $0x02, Y1, Y1
+	VPAND      Y11, Y1, Y1
+	VPOR       Y1, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y1
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     1056(SP), Y1, Y1
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn52
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn52:
+	VMOVUPS    96(R8)(BX*1), Y4
+	VPAND      Y15, Y4, Y5
+	VMOVDQU    160(R8)(BX*1), Y2
+	VPSLLW     $0x02, Y2, Y2
+	VPAND      Y11, Y2, Y2
+	VPOR       Y2, Y5, Y5
+	VPMADDUBSW Y12, Y5, Y2
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     1024(SP), Y2, Y2
+	VPSRLW     $0x04, Y4, Y4
+	VPAND      Y15, Y4, Y4
+	VMOVDQU    160(R8)(BX*1), Y3
+	VPSRLW     $0x02, Y3, Y3
+	VPAND      Y11, Y3, Y3
+	VPOR       Y3, Y4, Y4
+	VPMADDUBSW Y13, Y4, Y3
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     1056(SP), Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn53
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn53:
+	VPACKSSDW    Y2, Y0, Y2
+	VPMADDWD     Y10, Y2, Y2
+	VPACKSSDW    Y3, Y1, Y3
+	VPMADDWD     Y10, Y3, Y3
+	VPACKSSDW    Y2, Y6, Y0
+	VPMADDWD     Y10, Y0, Y0
+	VPACKSSDW    Y3, Y7, Y1
+	VPMADDWD     Y10, Y1, Y1
+	VPERM2I128   $0x20, Y0, Y8, Y2
+	VPERM2I128   $0x31, Y0, Y8, Y3
+	VPERM2I128   $0x20, Y1, Y9, Y6
+	VPERM2I128   $0x31, Y1, Y9, Y7
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 296(R12), Y5
+	VMULPS       320(SP), Y5, Y5
+	VMULPS       Y5, Y2, Y2
+	VADDPS       Y2, Y14, Y14
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 324(R12), Y5
+	VMULPS       352(SP), Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VADDPS       Y3, Y14, Y14
+	VMOVUPS      Y6, 960(SP)
+	VMOVUPS      Y7, 992(SP)
+	VMOVUPS      896(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 352(R12), Y5
+	VMULPS       384(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      928(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 380(R12), Y5
+	VMULPS       416(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      960(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 408(R12), Y5
+	VMULPS       448(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	VMOVUPS      992(SP), Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 436(R12), Y5
+	VMULPS       480(SP), Y5, Y5
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y14, Y14
+	ADDQ         $0x000000d2, SI
+	ADDQ         $0x000000d2, R8
+	ADDQ         $0x000001c0, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ41AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ41AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ41AVX2(SB), NOSPLIT, $0-48
+TEXT ·oneQ41AVX2(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -26802,8 +39893,6 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        4(SI)(DX*1), X4
 	VINSERTI128    $0x01, 4(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26813,71 +39902,195 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        4(SI)(DX*2), X4
-	VINSERTI128    $0x01, 4(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     4(SI)(DX*2), X4
+	VINSERTI128 $0x01, 4(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     4(SI)(BX*1), X4
+	VINSERTI128 $0x01, 4(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VPACKSSDW    Y2, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPSRLD       $0x10, Y7, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 40(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000014, SI
+	ADDQ         $0x00000014, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        4(SI), X4
+	VINSERTI128    $0x01, 4(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y12, Y5, Y0
 	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        4(SI)(BX*1), X4
-	VINSERTI128    $0x01, 4(R8)(BX*1), Y4, Y4
+	VPADDW         Y4, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VMOVDQU        4(SI)(DX*1), X4
+	VINSERTI128    $0x01, 4(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPMADDUBSW     Y12, Y5, Y3
+	VPMADDUBSW     Y12, Y5, Y1
 	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y3, Y3
-	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VPACKSSDW      Y2, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x10, Y7, Y6
-	VPSRLD         $0x10, Y6, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VPSRLD         $0x10, Y7, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   40(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VADDPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000014, SI
-	ADDQ           $0x00000014, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     4(SI)(DX*2), X4
+	VINSERTI128 $0x01, 4(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     4(SI)(BX*1), X4
+	VINSERTI128 $0x01, 4(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VPACKSSDW    Y2, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPSRLD       $0x10, Y7, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 40(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000014, SI
+	ADDQ         $0x00000014, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ50AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ50AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ50AVX2(SB), NOSPLIT, $0-48
+TEXT ·oneQ50AVX2(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -26885,8 +40098,14 @@ TEXT ·oneQ50AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS words1<>+0(SB), Y11
 	VMOVUPS bitOfByte<>+0(SB), Y9
 	VMOVUPS bytes16<>+0(SB), Y10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -26920,8 +40139,6 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        6(SI)(DX*1), X4
 	VINSERTI128    $0x01, 6(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -26941,87 +40158,248 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        6(SI)(DX*2), X4
-	VINSERTI128    $0x01, 6(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     6(SI)(DX*2), X4
+	VINSERTI128 $0x01, 6(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread10<>+0(SB), Y7, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread8<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     6(SI)(BX*1), X4
+	VINSERTI128 $0x01, 6(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread14<>+0(SB), Y7, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread12<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000016, SI
+	ADDQ         $0x00000016, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VPUNPCKHQDQ    Y2, Y0, Y8
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        6(SI), X4
+	VINSERTI128    $0x01, 6(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPSHUFB        spread10<>+0(SB), Y7, Y6
+	VPSHUFB        spread2<>+0(SB), Y7, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VPSHUFB        spread8<>+0(SB), Y8, Y6
+	VPSHUFB        spread0<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y4, Y4
-	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y12, Y5, Y0
 	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        6(SI)(BX*1), X4
-	VINSERTI128    $0x01, 6(R8)(BX*1), Y4, Y4
-	VPAND          Y15, Y4, Y5
-	VPSRLW         $0x04, Y4, Y4
-	VPAND          Y15, Y4, Y4
-	VPSHUFB        spread14<>+0(SB), Y7, Y6
-	VPAND          Y9, Y6, Y6
-	VPCMPEQB       Y9, Y6, Y6
-	VPAND          Y10, Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPSHUFB        spread12<>+0(SB), Y8, Y6
-	VPAND          Y9, Y6, Y6
-	VPCMPEQB       Y9, Y6, Y6
-	VPAND          Y10, Y6, Y6
-	VPOR           Y6, Y4, Y4
-	VPMADDUBSW     Y12, Y5, Y3
-	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y3, Y3
-	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
+	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VSHUFPS        $0x88, Y2, Y0, Y6
-	VSHUFPS        $0xdd, Y2, Y0, Y0
-	VPADDD         Y6, Y0, Y0
-	VPBROADCASTD   36(R12), Y6
-	VPADDD         Y6, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x10, Y7, Y6
-	VPSRLD         $0x10, Y6, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000016, SI
-	ADDQ           $0x00000016, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	VMOVDQU        6(SI)(DX*1), X4
+	VINSERTI128    $0x01, 6(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread6<>+0(SB), Y7, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread4<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y1
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     6(SI)(DX*2), X4
+	VINSERTI128 $0x01, 6(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread10<>+0(SB), Y7, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread8<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     6(SI)(BX*1), X4
+	VINSERTI128 $0x01, 6(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread14<>+0(SB), Y7, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread12<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000016, SI
+	ADDQ         $0x00000016, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ51AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ51AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ51AVX2(SB), NOSPLIT, $0-48
+TEXT ·oneQ51AVX2(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
@@ -27029,8 +40407,14 @@ TEXT ·oneQ51AVX2(SB), NOSPLIT, $0-48
 	VMOVUPS words1<>+0(SB), Y11
 	VMOVUPS bitOfByte<>+0(SB), Y9
 	VMOVUPS bytes16<>+0(SB), Y10
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -27064,8 +40448,6 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        8(SI)(DX*1), X4
 	VINSERTI128    $0x01, 8(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27085,100 +40467,272 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        8(SI)(DX*2), X4
-	VINSERTI128    $0x01, 8(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     8(SI)(DX*2), X4
+	VINSERTI128 $0x01, 8(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread8<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread10<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     8(SI)(BX*1), X4
+	VINSERTI128 $0x01, 8(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread12<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread14<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPSRLD       $0x10, Y7, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 40(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000018, SI
+	ADDQ         $0x00000018, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VPUNPCKHQDQ    Y2, Y0, Y8
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        8(SI), X4
+	VINSERTI128    $0x01, 8(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPSHUFB        spread8<>+0(SB), Y8, Y6
+	VPSHUFB        spread0<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y5, Y5
-	VPSHUFB        spread10<>+0(SB), Y8, Y6
+	VPSHUFB        spread2<>+0(SB), Y8, Y6
 	VPAND          Y9, Y6, Y6
 	VPCMPEQB       Y9, Y6, Y6
 	VPAND          Y10, Y6, Y6
 	VPOR           Y6, Y4, Y4
-	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y12, Y5, Y0
 	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        8(SI)(BX*1), X4
-	VINSERTI128    $0x01, 8(R8)(BX*1), Y4, Y4
-	VPAND          Y15, Y4, Y5
-	VPSRLW         $0x04, Y4, Y4
-	VPAND          Y15, Y4, Y4
-	VPSHUFB        spread12<>+0(SB), Y8, Y6
-	VPAND          Y9, Y6, Y6
-	VPCMPEQB       Y9, Y6, Y6
-	VPAND          Y10, Y6, Y6
-	VPOR           Y6, Y5, Y5
-	VPSHUFB        spread14<>+0(SB), Y8, Y6
-	VPAND          Y9, Y6, Y6
-	VPCMPEQB       Y9, Y6, Y6
-	VPAND          Y10, Y6, Y6
-	VPOR           Y6, Y4, Y4
-	VPMADDUBSW     Y12, Y5, Y3
-	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y3, Y3
-	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
+	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VSHUFPS        $0x88, Y2, Y0, Y6
-	VSHUFPS        $0xdd, Y2, Y0, Y0
-	VPADDD         Y6, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x10, Y7, Y6
-	VPSRLD         $0x10, Y6, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VPSRLD         $0x10, Y7, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   40(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VADDPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000018, SI
-	ADDQ           $0x00000018, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	VMOVDQU        8(SI)(DX*1), X4
+	VINSERTI128    $0x01, 8(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        spread4<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y5, Y5
+	VPSHUFB        spread6<>+0(SB), Y8, Y6
+	VPAND          Y9, Y6, Y6
+	VPCMPEQB       Y9, Y6, Y6
+	VPAND          Y10, Y6, Y6
+	VPOR           Y6, Y4, Y4
+	VPMADDUBSW     Y12, Y5, Y1
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     8(SI)(DX*2), X4
+	VINSERTI128 $0x01, 8(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread8<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread10<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     8(SI)(BX*1), X4
+	VINSERTI128 $0x01, 8(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     spread12<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y5, Y5
+	VPSHUFB     spread14<>+0(SB), Y8, Y6
+	VPAND       Y9, Y6, Y6
+	VPCMPEQB    Y9, Y6, Y6
+	VPAND       Y10, Y6, Y6
+	VPOR        Y6, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VPSRLD       $0x10, Y7, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 40(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000018, SI
+	ADDQ         $0x00000018, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneMXFP4AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneMXFP4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, MMX+
-TEXT ·oneMXFP4AVX2(SB), NOSPLIT, $0-48
+TEXT ·oneMXFP4AVX2(SB), NOSPLIT, $0-57
 	MOVQ           init+8(FP), DI
 	MOVQ           x+16(FP), R12
 	MOVQ           w+24(FP), SI
-	MOVQ           stride+32(FP), DX
-	MOVQ           blocks+40(FP), CX
+	MOVQ           stride+40(FP), DX
+	MOVQ           blocks+48(FP), CX
 	LEAQ           (DX)(DX*2), BX
 	LEAQ           (SI)(DX*4), R8
 	VMOVUPS        (DI), Y14
 	VMOVUPS        bytes15<>+0(SB), Y15
 	VMOVUPS        words1<>+0(SB), Y11
 	VBROADCASTI128 fp4<>+0(SB), Y9
+	MOVQ           ahead+32(FP), R11
+	IMUL3Q         $0x08, DX, DI
+	LEAQ           (R11)(DI*1), R13
+	SUBQ           $0x40, DI
+	CMPB           l1+56(FP), $0x00
+	JNE            l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -27203,8 +40757,6 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        1(SI)(DX*1), X4
 	VINSERTI128    $0x01, 1(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27216,82 +40768,220 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        1(SI)(DX*2), X4
-	VINSERTI128    $0x01, 1(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     1(SI)(DX*2), X4
+	VINSERTI128 $0x01, 1(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     1(SI)(BX*1), X4
+	VINSERTI128 $0x01, 1(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x18, Y7, Y6
+	VPSRLD       $0x18, Y6, Y6
+	VPMINUD      word2<>+0(SB), Y6, Y5
+	VMOVUPS      denormal<>+0(SB), Y4
+	VPSLLVD      Y5, Y4, Y4
+	VPMAXUD      word2<>+0(SB), Y6, Y5
+	VPSUBD       word2<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000011, SI
+	ADDQ         $0x00000011, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        1(SI), X4
+	VINSERTI128    $0x01, 1(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
 	VPSHUFB        Y5, Y9, Y5
 	VPSHUFB        Y4, Y9, Y4
-	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y12, Y5, Y0
 	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        1(SI)(BX*1), X4
-	VINSERTI128    $0x01, 1(R8)(BX*1), Y4, Y4
-	VPAND          Y15, Y4, Y5
-	VPSRLW         $0x04, Y4, Y4
-	VPAND          Y15, Y4, Y4
-	VPSHUFB        Y5, Y9, Y5
-	VPSHUFB        Y4, Y9, Y4
-	VPMADDUBSW     Y12, Y5, Y3
-	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y3, Y3
-	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
+	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VSHUFPS        $0x88, Y2, Y0, Y6
-	VSHUFPS        $0xdd, Y2, Y0, Y0
-	VPADDD         Y6, Y0, Y0
-	VPBROADCASTD   36(R12), Y6
-	VPADDD         Y6, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x18, Y7, Y6
-	VPSRLD         $0x18, Y6, Y6
-	VPMINUD        word2<>+0(SB), Y6, Y5
-	VMOVUPS        denormal<>+0(SB), Y4
-	VPSLLVD        Y5, Y4, Y4
-	VPMAXUD        word2<>+0(SB), Y6, Y5
-	VPSUBD         word2<>+0(SB), Y5, Y5
-	VPSLLD         $0x17, Y5, Y5
-	VPADDD         Y4, Y5, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000011, SI
-	ADDQ           $0x00000011, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	VMOVDQU        1(SI)(DX*1), X4
+	VINSERTI128    $0x01, 1(R8)(DX*1), Y4, Y4
+	VPAND          Y15, Y4, Y5
+	VPSRLW         $0x04, Y4, Y4
+	VPAND          Y15, Y4, Y4
+	VPSHUFB        Y5, Y9, Y5
+	VPSHUFB        Y4, Y9, Y4
+	VPMADDUBSW     Y12, Y5, Y1
+	VPMADDUBSW     Y13, Y4, Y4
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     1(SI)(DX*2), X4
+	VINSERTI128 $0x01, 1(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     1(SI)(BX*1), X4
+	VINSERTI128 $0x01, 1(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPSHUFB     Y5, Y9, Y5
+	VPSHUFB     Y4, Y9, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VSHUFPS      $0x88, Y2, Y0, Y6
+	VSHUFPS      $0xdd, Y2, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x18, Y7, Y6
+	VPSRLD       $0x18, Y6, Y6
+	VPMINUD      word2<>+0(SB), Y6, Y5
+	VMOVUPS      denormal<>+0(SB), Y4
+	VPSLLVD      Y5, Y4, Y4
+	VPMAXUD      word2<>+0(SB), Y6, Y5
+	VPSUBD       word2<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000011, SI
+	ADDQ         $0x00000011, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ4AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ4AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ4AVX2(SB), NOSPLIT, $0-48
+TEXT ·oneQ4AVX2(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS bytes15<>+0(SB), Y15
 	VMOVUPS words1<>+0(SB), Y11
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
+l2:
 	VMOVDQU        (SI), X0
 	VINSERTI128    $0x01, (R8), Y0, Y0
 	VMOVDQU        (SI)(DX*1), X1
@@ -27314,8 +41004,6 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y0, Y0
 	VPMADDWD       Y11, Y0, Y0
-	PREFETCHT1     1024(SI)
-	PREFETCHT1     1024(SI)(DX*1)
 	VMOVDQU        2(SI)(DX*1), X4
 	VINSERTI128    $0x01, 2(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
@@ -27325,116 +41013,273 @@ block:
 	VPMADDUBSW     Y13, Y4, Y4
 	VPADDW         Y4, Y1, Y1
 	VPMADDWD       Y11, Y1, Y1
-	PREFETCHT1     1024(SI)(DX*2)
-	PREFETCHT1     1024(SI)(BX*1)
-	VMOVDQU        2(SI)(DX*2), X4
-	VINSERTI128    $0x01, 2(R8)(DX*2), Y4, Y4
+	PREFETCHT1     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn0
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn0:
+	VMOVDQU     2(SI)(DX*2), X4
+	VINSERTI128 $0x01, 2(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn1
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn1:
+	VMOVDQU     2(SI)(BX*1), X4
+	VINSERTI128 $0x01, 2(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT1  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn2
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn2:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VPACKSSDW    Y2, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU        (SI), X0
+	VINSERTI128    $0x01, (R8), Y0, Y0
+	VMOVDQU        (SI)(DX*1), X1
+	VINSERTI128    $0x01, (R8)(DX*1), Y1, Y1
+	VMOVDQU        (SI)(DX*2), X2
+	VINSERTI128    $0x01, (R8)(DX*2), Y2, Y2
+	VMOVDQU        (SI)(BX*1), X3
+	VINSERTI128    $0x01, (R8)(BX*1), Y3, Y3
+	VPUNPCKLDQ     Y1, Y0, Y0
+	VPUNPCKLDQ     Y3, Y2, Y2
+	VPUNPCKLQDQ    Y2, Y0, Y7
+	VBROADCASTI128 (R12), Y12
+	VBROADCASTI128 16(R12), Y13
+	VMOVDQU        2(SI), X4
+	VINSERTI128    $0x01, 2(R8), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPMADDUBSW     Y12, Y5, Y2
+	VPMADDUBSW     Y12, Y5, Y0
 	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	PREFETCHT1     1024(R8)
-	PREFETCHT1     1024(R8)(DX*1)
-	VMOVDQU        2(SI)(BX*1), X4
-	VINSERTI128    $0x01, 2(R8)(BX*1), Y4, Y4
+	VPADDW         Y4, Y0, Y0
+	VPMADDWD       Y11, Y0, Y0
+	VMOVDQU        2(SI)(DX*1), X4
+	VINSERTI128    $0x01, 2(R8)(DX*1), Y4, Y4
 	VPAND          Y15, Y4, Y5
 	VPSRLW         $0x04, Y4, Y4
 	VPAND          Y15, Y4, Y4
-	VPMADDUBSW     Y12, Y5, Y3
+	VPMADDUBSW     Y12, Y5, Y1
 	VPMADDUBSW     Y13, Y4, Y4
-	VPADDW         Y4, Y3, Y3
-	VPMADDWD       Y11, Y3, Y3
-	PREFETCHT1     1024(R8)(DX*2)
-	PREFETCHT1     1024(R8)(BX*1)
-	VPACKSSDW      Y1, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VPACKSSDW      Y3, Y2, Y2
-	VPMADDWD       Y11, Y2, Y2
-	VPACKSSDW      Y2, Y0, Y0
-	VPMADDWD       Y11, Y0, Y0
-	VPBROADCASTD   36(R12), Y6
-	VPADDD         Y6, Y0, Y0
-	VCVTDQ2PS      Y0, Y0
-	VPSLLD         $0x10, Y7, Y6
-	VPSRLD         $0x10, Y6, Y6
-	VPACKUSDW      Y6, Y6, Y6
-	VPERMQ         $0x08, Y6, Y6
-	VCVTPH2PS      X6, Y5
-	VBROADCASTSS   32(R12), Y6
-	VMULPS         Y6, Y5, Y5
-	VMULPS         Y5, Y0, Y0
-	VADDPS         Y0, Y14, Y14
-	ADDQ           $0x00000012, SI
-	ADDQ           $0x00000012, R8
-	ADDQ           $0x0000002c, R12
-	DECQ           CX
-	JNZ            block
-	MOVQ           dst+0(FP), DI
-	VMOVUPS        Y14, (DI)
+	VPADDW         Y4, Y1, Y1
+	VPMADDWD       Y11, Y1, Y1
+	PREFETCHT0     (R11)
+	ADDQ           DX, R11
+	CMPQ           R11, R13
+	JCS            turn3
+	SUBQ           DI, R11
+	ADDQ           $0x40, R13
+
+turn3:
+	VMOVDQU     2(SI)(DX*2), X4
+	VINSERTI128 $0x01, 2(R8)(DX*2), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y2
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y2, Y2
+	VPMADDWD    Y11, Y2, Y2
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn4
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn4:
+	VMOVDQU     2(SI)(BX*1), X4
+	VINSERTI128 $0x01, 2(R8)(BX*1), Y4, Y4
+	VPAND       Y15, Y4, Y5
+	VPSRLW      $0x04, Y4, Y4
+	VPAND       Y15, Y4, Y4
+	VPMADDUBSW  Y12, Y5, Y3
+	VPMADDUBSW  Y13, Y4, Y4
+	VPADDW      Y4, Y3, Y3
+	VPMADDWD    Y11, Y3, Y3
+	PREFETCHT0  (R11)
+	ADDQ        DX, R11
+	CMPQ        R11, R13
+	JCS         turn5
+	SUBQ        DI, R11
+	ADDQ        $0x40, R13
+
+turn5:
+	VPACKSSDW    Y1, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMADDWD     Y11, Y2, Y2
+	VPACKSSDW    Y2, Y0, Y0
+	VPMADDWD     Y11, Y0, Y0
+	VPBROADCASTD 36(R12), Y6
+	VPADDD       Y6, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VPSLLD       $0x10, Y7, Y6
+	VPSRLD       $0x10, Y6, Y6
+	VPACKUSDW    Y6, Y6, Y6
+	VPERMQ       $0x08, Y6, Y6
+	VCVTPH2PS    X6, Y5
+	VBROADCASTSS 32(R12), Y6
+	VMULPS       Y6, Y5, Y5
+	VMULPS       Y5, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000012, SI
+	ADDQ         $0x00000012, R8
+	ADDQ         $0x0000002c, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 
-// func oneQ8AVX2(dst *float32, init *float32, x *byte, w *byte, stride int, blocks int)
+// func oneQ8AVX2(dst *float32, init *float32, x *byte, w *byte, ahead uintptr, stride int, blocks int, l1 bool)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·oneQ8AVX2(SB), NOSPLIT, $0-48
+TEXT ·oneQ8AVX2(SB), NOSPLIT, $0-57
 	MOVQ    init+8(FP), DI
 	MOVQ    x+16(FP), R12
 	MOVQ    w+24(FP), SI
-	MOVQ    stride+32(FP), DX
-	MOVQ    blocks+40(FP), CX
+	MOVQ    stride+40(FP), DX
+	MOVQ    blocks+48(FP), CX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (SI)(DX*4), R8
 	VMOVUPS (DI), Y14
 	VMOVUPS words1<>+0(SB), Y13
+	MOVQ    ahead+32(FP), R11
+	IMUL3Q  $0x08, DX, DI
+	LEAQ    (R11)(DI*1), R13
+	SUBQ    $0x40, DI
+	CMPB    l1+56(FP), $0x00
+	JNE     l1
 
-block:
-	VMOVDQU      4(R12), Y11
-	PREFETCHT1   1024(SI)
-	VMOVDQU      2(SI), Y8
-	VPSIGNB      Y8, Y11, Y0
-	VPABSB       Y8, Y8
-	VPMADDUBSW   Y0, Y8, Y0
-	VPMADDWD     Y13, Y0, Y0
-	PREFETCHT1   1024(SI)(DX*1)
-	VMOVDQU      2(SI)(DX*1), Y8
-	VPSIGNB      Y8, Y11, Y1
-	VPABSB       Y8, Y8
-	VPMADDUBSW   Y1, Y8, Y1
-	VPMADDWD     Y13, Y1, Y1
-	PREFETCHT1   1024(SI)(DX*2)
-	VMOVDQU      2(SI)(DX*2), Y8
-	VPSIGNB      Y8, Y11, Y2
-	VPABSB       Y8, Y8
-	VPMADDUBSW   Y2, Y8, Y2
-	VPMADDWD     Y13, Y2, Y2
-	PREFETCHT1   1024(SI)(BX*1)
-	VMOVDQU      2(SI)(BX*1), Y8
-	VPSIGNB      Y8, Y11, Y3
-	VPABSB       Y8, Y8
-	VPMADDUBSW   Y3, Y8, Y3
-	VPMADDWD     Y13, Y3, Y3
-	PREFETCHT1   1024(R8)
-	VMOVDQU      2(R8), Y8
-	VPSIGNB      Y8, Y11, Y4
-	VPABSB       Y8, Y8
-	VPMADDUBSW   Y4, Y8, Y4
-	VPMADDWD     Y13, Y4, Y4
-	PREFETCHT1   1024(R8)(DX*1)
-	VMOVDQU      2(R8)(DX*1), Y8
-	VPSIGNB      Y8, Y11, Y5
-	VPABSB       Y8, Y8
-	VPMADDUBSW   Y5, Y8, Y5
-	VPMADDWD     Y13, Y5, Y5
-	PREFETCHT1   1024(R8)(DX*2)
-	VMOVDQU      2(R8)(DX*2), Y8
-	VPSIGNB      Y8, Y11, Y6
-	VPABSB       Y8, Y8
-	VPMADDUBSW   Y6, Y8, Y6
-	VPMADDWD     Y13, Y6, Y6
-	PREFETCHT1   1024(R8)(BX*1)
+l2:
+	VMOVDQU    4(R12), Y11
+	VMOVDQU    2(SI), Y8
+	VPSIGNB    Y8, Y11, Y0
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y0, Y8, Y0
+	VPMADDWD   Y13, Y0, Y0
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn0
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn0:
+	VMOVDQU    2(SI)(DX*1), Y8
+	VPSIGNB    Y8, Y11, Y1
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y1, Y8, Y1
+	VPMADDWD   Y13, Y1, Y1
+	VMOVDQU    2(SI)(DX*2), Y8
+	VPSIGNB    Y8, Y11, Y2
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y2, Y8, Y2
+	VPMADDWD   Y13, Y2, Y2
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn1
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn1:
+	VMOVDQU    2(SI)(BX*1), Y8
+	VPSIGNB    Y8, Y11, Y3
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y3, Y8, Y3
+	VPMADDWD   Y13, Y3, Y3
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn2
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn2:
+	VMOVDQU    2(R8), Y8
+	VPSIGNB    Y8, Y11, Y4
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y4, Y8, Y4
+	VPMADDWD   Y13, Y4, Y4
+	VMOVDQU    2(R8)(DX*1), Y8
+	VPSIGNB    Y8, Y11, Y5
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y5, Y8, Y5
+	VPMADDWD   Y13, Y5, Y5
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn3
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn3:
+	VMOVDQU    2(R8)(DX*2), Y8
+	VPSIGNB    Y8, Y11, Y6
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y6, Y8, Y6
+	VPMADDWD   Y13, Y6, Y6
+	PREFETCHT1 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn4
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn4:
 	VMOVDQU      2(R8)(BX*1), Y8
 	VPSIGNB      Y8, Y11, Y7
 	VPABSB       Y8, Y8
@@ -27480,9 +41325,136 @@ block:
 	ADDQ         $0x00000022, R8
 	ADDQ         $0x00000024, R12
 	DECQ         CX
-	JNZ          block
-	MOVQ         dst+0(FP), DI
-	VMOVUPS      Y14, (DI)
+	JNZ          l2
+	JMP          end
+
+l1:
+	VMOVDQU    4(R12), Y11
+	VMOVDQU    2(SI), Y8
+	VPSIGNB    Y8, Y11, Y0
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y0, Y8, Y0
+	VPMADDWD   Y13, Y0, Y0
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn5
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn5:
+	VMOVDQU    2(SI)(DX*1), Y8
+	VPSIGNB    Y8, Y11, Y1
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y1, Y8, Y1
+	VPMADDWD   Y13, Y1, Y1
+	VMOVDQU    2(SI)(DX*2), Y8
+	VPSIGNB    Y8, Y11, Y2
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y2, Y8, Y2
+	VPMADDWD   Y13, Y2, Y2
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn6
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn6:
+	VMOVDQU    2(SI)(BX*1), Y8
+	VPSIGNB    Y8, Y11, Y3
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y3, Y8, Y3
+	VPMADDWD   Y13, Y3, Y3
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn7
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn7:
+	VMOVDQU    2(R8), Y8
+	VPSIGNB    Y8, Y11, Y4
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y4, Y8, Y4
+	VPMADDWD   Y13, Y4, Y4
+	VMOVDQU    2(R8)(DX*1), Y8
+	VPSIGNB    Y8, Y11, Y5
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y5, Y8, Y5
+	VPMADDWD   Y13, Y5, Y5
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn8
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn8:
+	VMOVDQU    2(R8)(DX*2), Y8
+	VPSIGNB    Y8, Y11, Y6
+	VPABSB     Y8, Y8
+	VPMADDUBSW Y6, Y8, Y6
+	VPMADDWD   Y13, Y6, Y6
+	PREFETCHT0 (R11)
+	ADDQ       DX, R11
+	CMPQ       R11, R13
+	JCS        turn9
+	SUBQ       DI, R11
+	ADDQ       $0x40, R13
+
+turn9:
+	VMOVDQU      2(R8)(BX*1), Y8
+	VPSIGNB      Y8, Y11, Y7
+	VPABSB       Y8, Y8
+	VPMADDUBSW   Y7, Y8, Y7
+	VPMADDWD     Y13, Y7, Y7
+	VPUNPCKLDQ   Y1, Y0, Y9
+	VPUNPCKHDQ   Y1, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y3, Y2, Y9
+	VPUNPCKHDQ   Y3, Y2, Y2
+	VPADDD       Y9, Y2, Y2
+	VPUNPCKLQDQ  Y2, Y0, Y9
+	VPUNPCKHQDQ  Y2, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VPUNPCKLDQ   Y5, Y4, Y9
+	VPUNPCKHDQ   Y5, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPUNPCKLDQ   Y7, Y6, Y9
+	VPUNPCKHDQ   Y7, Y6, Y6
+	VPADDD       Y9, Y6, Y6
+	VPUNPCKLQDQ  Y6, Y4, Y9
+	VPUNPCKHQDQ  Y6, Y4, Y4
+	VPADDD       Y9, Y4, Y4
+	VPERM2I128   $0x20, Y4, Y0, Y9
+	VPERM2I128   $0x31, Y4, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMOVDQU      (SI), X15
+	VPBLENDW     $0x02, -2(SI)(DX*1), X15, X15
+	VPBLENDW     $0x04, -4(SI)(DX*2), X15, X15
+	VPBLENDW     $0x08, -6(SI)(BX*1), X15, X15
+	VPBLENDW     $0x10, -8(R8), X15, X15
+	VPBLENDW     $0x20, -10(R8)(DX*1), X15, X15
+	VPBLENDW     $0x40, -12(R8)(DX*2), X15, X15
+	VPBLENDW     $0x80, -14(R8)(BX*1), X15, X15
+	VCVTPH2PS    X15, Y15
+	VPBROADCASTW (R12), X9
+	VCVTPH2PS    X9, Y9
+	VMULPS       Y9, Y15, Y15
+	VMULPS       Y15, Y0, Y0
+	VADDPS       Y0, Y14, Y14
+	ADDQ         $0x00000022, SI
+	ADDQ         $0x00000022, R8
+	ADDQ         $0x00000024, R12
+	DECQ         CX
+	JNZ          l1
+
+end:
+	MOVQ    dst+0(FP), DI
+	VMOVUPS Y14, (DI)
 	VZEROUPPER
 	RET
 

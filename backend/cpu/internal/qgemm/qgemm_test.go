@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/x448/float16"
+
+	"caldera/backend/cpu/internal/isa"
 )
 
 // The formats that are multiplied here are those of the package and one that is not in use,
@@ -279,6 +281,22 @@ func TestLargest(t *testing.T) {
 				if math.Abs(float64(v)-want) > 30*0x1p-24*magnitude {
 					t.Errorf("%s: dst[%d,%d] is %v, expected %v", name, i/out, i%out, v, want)
 				}
+			}
+		}
+	})
+}
+
+// TestAheadL1: into which cache memory is asked for changes no bit.
+func TestAheadL1(t *testing.T) {
+	defer func(l1 bool) { isa.AheadL1 = l1 }(isa.AheadL1)
+	eachSet(t, func(t *testing.T) {
+		for name, f := range formats {
+			p := newProblem(rand.New(rand.NewPCG(3, 9)), f, 1, 768, 135)
+			isa.AheadL1 = false
+			want := p.run(new(Workspace), 0, 1)
+			isa.AheadL1 = true
+			if got := p.run(new(Workspace), 0, 1); !slices.Equal(got, want) {
+				t.Errorf("%s: other numbers when memory is asked for into the L1 cache", name)
 			}
 		}
 	})

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -13,6 +15,9 @@ import (
 type one struct {
 	*pack
 	x Mem // a block of q8_a: a scale (f16), the sum of the numbers (int16), 32 numbers
+
+	l1    bool // what is asked for comes into the L1 cache
+	turns int  // that have been written: see ask
 }
 
 // Registers of a one, beside those of its loads.
@@ -27,42 +32,73 @@ const (
 	oneScales = 15
 )
 
-// beginOne loads the parameters. The loop ends with nextOne.
-func (s set) beginOne(name string) one {
-	TEXT(name+s.name, NOSPLIT, "func(dst, init *float32, x, w *byte, stride, blocks int)")
+// beginOne loads the parameters, and the results so far into a register.
+func (s set) beginOne(acc int) one {
 	Pragma("noescape")
 	Load(Param("init"), reg.RDI)
 	Load(Param("x"), reg.R12)
 	p := s.rows()
-	p.load(Mem{Base: reg.RDI}, oneAcc)
-	return one{p, Mem{Base: reg.R12}}
+	p.load(Mem{Base: reg.RDI}, acc)
+	return one{pack: p, x: Mem{Base: reg.R12}}
 }
+
+// signature is that of an oneFunc.
+const signature = "func(dst, init *float32, x, w *byte, ahead uintptr, stride, blocks int, l1 bool)"
 
 // numbers are those of the block of x from one on.
 func (o one) numbers(from int) Mem { return o.x.Offset(4 + from) }
 
-// oneAhead is how many bytes a row is asked for before they are read.
-const oneAhead = 1024
-
-// ask asks for a part of what follows in each row, one of so many, in all as much as a block of each. It comes into the L2
-// cache: see [pack.ask].
-func (o one) ask(blockBytes, part, parts int) {
-	lines := (blockBytes + 63) / 64
-	asks := lines * o.lanes()
-	for i := part * asks / parts; i < (part+1)*asks/parts; i++ {
-		PREFETCHT1(o.row(i/lines, oneAhead+i%lines*64))
+// loops writes the loop over blocks, for memory that is asked for into the L2 cache and into L1, and what follows it. Lines
+// are asked for in turns, one of each row: R11 is the next, R13 that of the row behind the last, RDI how far back the turn begins.
+func (o *one) loops(blockBytes, xBytes, acc int, body func()) {
+	Load(Param("ahead"), reg.R11)
+	IMUL3Q(Imm(uint64(o.lanes())), reg.RDX, reg.RDI)
+	LEAQ(Mem{Base: reg.R11, Index: reg.RDI, Scale: 1}, reg.R13)
+	SUBQ(Imm(64), reg.RDI)
+	l1, err := Param("l1").Resolve()
+	if err != nil {
+		panic(err)
 	}
-}
-
-func (o one) next(blockBytes int) {
-	o.skip(blockBytes)
-	add(36, reg.R12)
-	DECQ(reg.RCX)
-	JNZ(LabelRef("block"))
+	CMPB(l1.Addr, Imm(0))
+	JNE(LabelRef("l1"))
+	for _, label := range []string{"l2", "l1"} {
+		o.l1 = label == "l1"
+		Label(label)
+		body()
+		o.skip(blockBytes)
+		add(xBytes, reg.R12)
+		DECQ(reg.RCX)
+		JNZ(LabelRef(label))
+		if !o.l1 {
+			JMP(LabelRef("end"))
+		}
+	}
+	Label("end")
 	Load(Param("dst"), reg.RDI)
-	o.store(oneAcc, Mem{Base: reg.RDI})
+	o.store(acc, Mem{Base: reg.RDI})
 	VZEROUPPER()
 	RET()
+}
+
+// ask asks for a part of what follows in each row, one of so many, in all as much as a block of each. On Intel's processors it
+// comes into the L2 cache: see [pack.ask].
+func (o *one) ask(blockBytes, part, parts int) {
+	lines := (o.lanes()*blockBytes + 63) / 64
+	for range (part+1)*lines/parts - part*lines/parts {
+		line, same := Mem{Base: reg.R11}, fmt.Sprint("turn", o.turns)
+		o.turns++
+		if o.l1 {
+			PREFETCHT0(line)
+		} else {
+			PREFETCHT1(line)
+		}
+		ADDQ(reg.RDX, reg.R11)
+		CMPQ(reg.R11, reg.R13)
+		JCS(LabelRef(same))
+		SUBQ(reg.RDI, reg.R11)
+		ADDQ(Imm(64), reg.R13)
+		Label(same)
+	}
 }
 
 // pairs is a + b of neighbouring vectors of integers, two by two: of each lane of 128 bits it adds up
@@ -133,7 +169,8 @@ func (o one) blendHalves(offset, v, tmp int) {
 // oneQ8 writes the kernel for q8_0, for 256 bits: a register has a block of a row. With 512 bits there would be
 // 16 rows of weights, which no L1 cache holds beside those that are loaded meanwhile.
 func (s set) oneQ8() {
-	o := s.beginOne("oneQ8")
+	TEXT("oneQ8"+s.name, NOSPLIT, signature)
+	o := s.beginOne(oneAcc)
 	offset := 7
 	if o.vnni {
 		o.fill(128, oneMask)
@@ -141,63 +178,64 @@ func (s set) oneQ8() {
 		offset = 0
 		o.load(data("words1"), oneMask)
 	}
-	Label("block")
-	VMOVDQU(o.numbers(0), y[oneX])
-	for i := range 8 {
-		o.ask(34, i, 8)
-		if !o.vnni { // of bytes up to 128 two products fit a word
-			VMOVDQU(o.row(i, 2), y[oneBytes])
-			VPSIGNB(y[oneBytes], y[oneX], y[oneSums+i])
-			VPABSB(y[oneBytes], y[oneBytes])
-			VPMADDUBSW(y[oneSums+i], y[oneBytes], y[oneSums+i])
-			VPMADDWD(y[oneMask], y[oneSums+i], y[oneSums+i])
-			continue
+	o.loops(34, 36, oneAcc, func() {
+		VMOVDQU(o.numbers(0), y[oneX])
+		for i := range 8 {
+			o.ask(34, i, 8)
+			if !o.vnni { // of bytes up to 128 two products fit a word
+				VMOVDQU(o.row(i, 2), y[oneBytes])
+				VPSIGNB(y[oneBytes], y[oneX], y[oneSums+i])
+				VPABSB(y[oneBytes], y[oneBytes])
+				VPMADDUBSW(y[oneSums+i], y[oneBytes], y[oneSums+i])
+				VPMADDWD(y[oneMask], y[oneSums+i], y[oneSums+i])
+				continue
+			}
+			VPXOR(o.row(i, 2), y[oneMask], y[oneBytes])
+			o.zero(oneSums + i)
+			o.dot(oneX, oneBytes, oneSums+i)
 		}
-		VPXOR(o.row(i, 2), y[oneMask], y[oneBytes])
-		o.zero(oneSums + i)
-		o.dot(oneX, oneBytes, oneSums+i)
-	}
-	o.quads(oneSums)
-	o.quads(oneSums + 4)
-	// Each sum is in two halves, which are lanes beside each other.
-	VPERM2I128(Imm(0x20), y[oneSums+4], y[oneSums], y[oneTmp])
-	VPERM2I128(Imm(0x31), y[oneSums+4], y[oneSums], y[oneSums])
-	VPADDD(o.v(oneTmp), o.v(oneSums), o.v(oneSums))
-	o.finish(offset)
-	o.next(34)
+		o.quads(oneSums)
+		o.quads(oneSums + 4)
+		// Each sum is in two halves, which are lanes beside each other.
+		VPERM2I128(Imm(0x20), y[oneSums+4], y[oneSums], y[oneTmp])
+		VPERM2I128(Imm(0x31), y[oneSums+4], y[oneSums], y[oneSums])
+		VPADDD(o.v(oneTmp), o.v(oneSums), o.v(oneSums))
+		o.finish(offset)
+	})
 }
 
 // oneQ4 writes the kernel for q4_0. A register has the 16 bytes of a block of a row in each lane of
 // 128 bits: their low and their high halves are multiplied one after the other.
 func (s set) oneQ4() {
-	o := s.beginOne("oneQ4")
+	TEXT("oneQ4"+s.name, NOSPLIT, signature)
+	o := s.beginOne(oneAcc)
 	o.fill(15, oneMask)
-	Label("block")
-	if o.bits == 512 {
-		VBROADCASTI32X4(o.numbers(0), z[oneX])
-		VBROADCASTI32X4(o.numbers(16), z[oneMore])
-	} else {
-		VBROADCASTI128(o.numbers(0), y[oneX])
-		VBROADCASTI128(o.numbers(16), y[oneMore])
-	}
-	for i := range 4 {
-		o.ask(18, i, 4)
-		VMOVDQU(o.row(i, 2), x[oneBytes])
-		for lane := 1; lane < o.bits/128; lane++ {
-			if o.bits == 512 {
-				VINSERTI32X4(Imm(uint64(lane)), o.row(i+4*lane, 2), z[oneBytes], z[oneBytes])
-			} else {
-				VINSERTI128(Imm(uint64(lane)), o.row(i+4*lane, 2), y[oneBytes], y[oneBytes])
-			}
+	o.loops(18, 36, oneAcc, func() {
+		if o.bits == 512 {
+			VBROADCASTI32X4(o.numbers(0), z[oneX])
+			VBROADCASTI32X4(o.numbers(16), z[oneMore])
+		} else {
+			VBROADCASTI128(o.numbers(0), y[oneX])
+			VBROADCASTI128(o.numbers(16), y[oneMore])
 		}
-		o.and(oneMask, oneBytes, oneTmp)
-		o.zero(oneSums + i)
-		o.dot(oneX, oneTmp, oneSums+i)
-		VPSRLW(Imm(4), o.v(oneBytes), o.v(oneBytes))
-		o.and(oneMask, oneBytes, oneBytes)
-		o.dot(oneMore, oneBytes, oneSums+i)
-	}
-	o.quads(oneSums)
-	o.finish(3)
-	o.next(18)
+		for i := range 4 {
+			o.ask(18, i, 4)
+			VMOVDQU(o.row(i, 2), x[oneBytes])
+			for lane := 1; lane < o.bits/128; lane++ {
+				if o.bits == 512 {
+					VINSERTI32X4(Imm(uint64(lane)), o.row(i+4*lane, 2), z[oneBytes], z[oneBytes])
+				} else {
+					VINSERTI128(Imm(uint64(lane)), o.row(i+4*lane, 2), y[oneBytes], y[oneBytes])
+				}
+			}
+			o.and(oneMask, oneBytes, oneTmp)
+			o.zero(oneSums + i)
+			o.dot(oneX, oneTmp, oneSums+i)
+			VPSRLW(Imm(4), o.v(oneBytes), o.v(oneBytes))
+			o.and(oneMask, oneBytes, oneBytes)
+			o.dot(oneMore, oneBytes, oneSums+i)
+		}
+		o.quads(oneSums)
+		o.finish(3)
+	})
 }

@@ -113,34 +113,23 @@ func (o *oneK) slot(i int) Mem { return o.local.Offset(i * o.bits / 8) }
 
 // oneK writes the kernel of a K type.
 func (s set) oneK(b superBlock) {
-	TEXT("one"+b.name+s.name, 0, "func(dst, init *float32, x, w *byte, stride, blocks int)")
-	Pragma("noescape")
+	TEXT("one"+b.name+s.name, 0, signature)
 	var local Mem
 	if s.bits == 256 {
 		local = AllocLocal(slots * s.bits / 8)
 	}
-	Load(Param("init"), reg.RDI)
-	Load(Param("x"), reg.R12)
-	o := &oneK{one{s.rows(), Mem{Base: reg.R12}}, b, local}
-	o.load(Mem{Base: reg.RDI}, oneKAcc)
+	o := &oneK{s.beginOne(oneKAcc), b, local}
 	o.load(data("bytes15"), oneKLow)
 	o.load(data("words1"), oneKOnes)
 	if b.high > 0 {
 		o.load(data(b.highMask), oneKHigh)
 	}
-	Label("block")
-	b.header(o)
-	for piece := 0; piece < 4; piece += s.bits / 256 {
-		o.pieces(piece)
-	}
-	o.skip(b.bytes)
-	add(256/b.group*(b.group+12), reg.R12)
-	DECQ(reg.RCX)
-	JNZ(LabelRef("block"))
-	Load(Param("dst"), reg.RDI)
-	o.store(oneKAcc, Mem{Base: reg.RDI})
-	VZEROUPPER()
-	RET()
+	o.loops(b.bytes, 256/b.group*(b.group+12), oneKAcc, func() {
+		b.header(o)
+		for piece := 0; piece < 4; piece += s.bits / 256 {
+			o.pieces(piece)
+		}
+	})
 }
 
 // inputs is where 16 or 32 numbers of x begin.

@@ -54,12 +54,8 @@ const (
 
 // oneSmall writes the kernel of a type.
 func (s set) oneSmall(b smallBlock) {
-	TEXT("one"+b.name+s.name, NOSPLIT, "func(dst, init *float32, x, w *byte, stride, blocks int)")
-	Pragma("noescape")
-	Load(Param("init"), reg.RDI)
-	Load(Param("x"), reg.R12)
-	o := &oneSmall{one{s.rows(), Mem{Base: reg.R12}}, b}
-	o.load(Mem{Base: reg.RDI}, smallAcc)
+	TEXT("one"+b.name+s.name, NOSPLIT, signature)
+	o := &oneSmall{s.beginOne(smallAcc), b}
 	o.load(data("bytes15"), smallMask)
 	o.load(data("words1"), smallOnes)
 	switch {
@@ -69,29 +65,22 @@ func (s set) oneSmall(b smallBlock) {
 		o.load(data("bitOfByte"), smallTable)
 		o.load(data("bytes16"), smallFifth)
 	}
-	Label("block")
-	o.head()
-	if o.bits == 512 {
-		VBROADCASTI32X4(o.x, z[smallXLow])
-		VBROADCASTI32X4(o.x.Offset(16), z[smallXTop])
-	} else {
-		VBROADCASTI128(o.x, y[smallXLow])
-		VBROADCASTI128(o.x.Offset(16), y[smallXTop])
-	}
-	for i := range 4 {
-		o.fourRows(i)
-		o.ask(b.bytes, i, 4)
-	}
-	o.addLanes()
-	o.finishBlock()
-	o.skip(b.bytes)
-	add(32+12, reg.R12)
-	DECQ(reg.RCX)
-	JNZ(LabelRef("block"))
-	Load(Param("dst"), reg.RDI)
-	o.store(smallAcc, Mem{Base: reg.RDI})
-	VZEROUPPER()
-	RET()
+	o.loops(b.bytes, 32+12, smallAcc, func() {
+		o.head()
+		if o.bits == 512 {
+			VBROADCASTI32X4(o.x, z[smallXLow])
+			VBROADCASTI32X4(o.x.Offset(16), z[smallXTop])
+		} else {
+			VBROADCASTI128(o.x, y[smallXLow])
+			VBROADCASTI128(o.x.Offset(16), y[smallXTop])
+		}
+		for i := range 4 {
+			o.fourRows(i)
+			o.ask(b.bytes, i, 4)
+		}
+		o.addLanes()
+		o.finishBlock()
+	})
 }
 
 // loadRows loads 16 bytes of rows i, i+4, …, from an offset in their blocks on.
