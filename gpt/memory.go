@@ -43,7 +43,7 @@ type Use struct {
 // backend leaves between buffers are not counted: it takes no less.
 type Demand struct {
 	Weights   int64 // those that are not used where they lie
-	Mapped    int64 // those that are: pages of files, which the system reads again where it has dropped them
+	Mapped    int64 // those that are, but for tables of rows: pages of files, which the system reads again where it has dropped them
 	Cache     int64 // keys and values
 	Workspace int64 // inputs and intermediate results of programs
 	Beside    int64 // for other things, as in Use

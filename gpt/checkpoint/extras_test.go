@@ -103,7 +103,11 @@ func TestDefaultNamed(t *testing.T) {
 		m := oneGGUF(t)
 		m.set("tokenizer.chat_template", gguf.OfText(plain))
 		m.set("tokenizer.chat_template.default", gguf.OfText("n"))
-		dir := gpttest.SaveDir(t, gpttest.OpenCheckpoint(t, m.write(t)), backend.None)
+		dir, told := filepath.Join(t.TempDir(), "saved"), 0
+		warn := func(string) { told++ } // that there are two
+		if err := gpttest.OpenCheckpoint(t, m.write(t)).SaveDir(t.Context(), dir, checkpoint.SaveOptions{Warn: warn}); err != nil || told != len(plain) {
+			t.Errorf("%q: %v, %d warnings", plain, err, told)
+		}
 		if got, err := os.ReadFile(filepath.Join(dir, "chat_template.jinja")); err != nil || string(got) != want {
 			t.Errorf("%q: %q, %v, expected %q", plain, got, err, want)
 		}

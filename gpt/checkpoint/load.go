@@ -134,7 +134,8 @@ func (c *Checkpoint) plan(b backend.Backend, o LoadOptions) (p Plan, err error) 
 
 // Paper is the model as it would be with matrices of dtype d, as in
 // [LoadOptions]: weights have their dtypes and shapes, and no memory. bytes is how
-// much those take that are not used where they lie, and mapped how much those that are.
+// much those take that are not used where they lie, and mapped how much those that are and that each token reads whole: tables of
+// which it reads a row do not count.
 func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes, mapped int64) {
 	p.o.DType = d
 	paper = model.New(p.m.Backend, p.m.Config, p.m.Placement)
@@ -143,7 +144,7 @@ func (p Plan) Paper(d backend.DType) (paper *model.Model, bytes, mapped int64) {
 		all := null.Tensor(g.k[0].dtype, n)
 		if !g.k[0].mapped || p.tensor(g.w[0]).made {
 			bytes += int64(all.Size())
-		} else {
+		} else if w := g.w[0]; w.Role != model.Positions && (w.Role != model.Embedding || p.m.Config.TieEmbeddings) {
 			mapped += int64(all.Size())
 		}
 		g.lay(all.Buf)
